@@ -1,0 +1,34 @@
+# Shadowmill: membership-inference audits of neural networks, from training to figures.
+#
+# Targets: the name of any study in workflow_config.yaml; models, scores, attacks, tables, figures
+# (of the studies under `build`); or any file below results/.
+
+from snakemake.utils import min_version
+
+min_version("9.27.0")
+
+
+configfile: "workflow_config.yaml"
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    """Everything of the studies listed under `build`."""
+    input:
+        [study_files(study) for study in BUILT],
+
+
+include: "rules/data.smk"
+include: "rules/training.smk"
+include: "rules/scores.smk"
+include: "rules/attacks.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/targets.smk"
+
+
+onstart:
+    with users_mistakes():
+        require_writable("results")

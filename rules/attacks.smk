@@ -1,0 +1,21 @@
+# Inputs:  the score files of a configuration, results/{study}/{dataset}/roles.h5
+# Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{attack}.h5
+# Steps:   attack every target with the shadows, and every shadow with the other shadows
+
+
+rule attack:
+    """One attack on all models of a configuration."""
+    input:
+        roles="results/{study}/{dataset}/roles.h5",
+        target_scores=target_scores,
+        shadow_scores=shadow_scores,
+    output:
+        f"{CELL}/attacks/{{attack}}.h5",
+    log:
+        f"{LOGS}/attack-{{attack}}.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("run_attack.py"),
+    script:
+        "../scripts/run_attack.py"

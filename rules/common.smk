@@ -1,0 +1,150 @@
+# What all rules share: the validated configuration, and lists of file names.
+# The experiment grid itself is in scripts/shadowmill/config.
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+
+from shadowmill.config import Cell, load
+from shadowmill.config.study import shadow_names
+from shadowmill.data import DATASETS
+from shadowmill.errors import ShadowmillError
+from shadowmill.provenance import source_digest
+from shadowmill.scores import SCORES_VERSION
+from shadowmill.storage import require_writable
+from shadowmill.training import TRAINING_VERSION
+
+
+@contextmanager
+def users_mistakes():
+    """Show a user's mistake as its message alone."""
+    try:
+        yield
+    except ShadowmillError as error:
+        raise WorkflowError(str(error)) from None
+
+
+with users_mistakes():
+    CONFIG = load(config, f"{workflow.basedir}/rules/config.schema.yaml")
+
+STUDIES = CONFIG.studies
+BUILT = [STUDIES[name] for name in CONFIG.build]
+CELL = "results/{study}/{dataset}/{architecture}/{variant}"
+LOGS = CELL.replace("results", "results/logs", 1)
+UNFINISHED = CELL.replace("results", "results/.unfinished", 1)
+TABLES = ("training_results", "membership_metrics", "examples")
+FIGURES = ("roc", "leakage", "accuracy", "tradeoff")
+
+
+def any_of(names):
+    """A wildcard constraint that matches exactly these names."""
+    return "|".join(sorted({name.replace(".", r"\.") for name in names}))
+
+
+wildcard_constraints:
+    study=any_of(STUDIES),
+    dataset=any_of(DATASETS),
+    architecture=any_of(a for s in STUDIES.values() for a in s.architectures),
+    variant=any_of(v.name for s in STUDIES.values() for v in s.variants),
+    attack=any_of(a for s in STUDIES.values() for a in s.attacks),
+    target=r"target-\d+",
+    shadow_block=r"\d\d+",
+    block=r"target-\d+|shadow-\d\d+",
+    table=any_of(TABLES),
+
+
+def code_of(script):
+    """Digest of a rule's script and all it imports: part of the parameters of cheap rules."""
+    return source_digest(Path(workflow.basedir, "scripts", script))
+
+
+def study_of(wildcards):
+    """The study that a job belongs to."""
+    return STUDIES[wildcards.study]
+
+
+def cell_of(wildcards):
+    """The configuration that a job belongs to."""
+    names = ("study", "dataset", "architecture", "variant")
+    return {name: getattr(wildcards, name) for name in names}
+
+
+def headline(wildcards):
+    """The first attack of the study."""
+    return study_of(wildcards).attacks[0]
+
+
+def headline_scores(wildcards):
+    """Scores of the study's first attack on a configuration."""
+    return f"{CELL.format(**cell_of(wildcards))}/attacks/{headline(wildcards)}.h5"
+
+
+def training_settings(wildcards):
+    """What determines the models of a configuration."""
+    return study_of(wildcards).training_settings(
+        wildcards.architecture, wildcards.variant
+    )
+
+
+def block_models(wildcards):
+    """Model files of a block."""
+    folder = CELL.format(**cell_of(wildcards))
+    names = study_of(wildcards).models(wildcards.block)
+    return [f"{folder}/models/{name}.safetensors" for name in names]
+
+
+def score_files(wildcards, blocks):
+    """Score files of some blocks of a configuration."""
+    folder = CELL.format(**cell_of(wildcards))
+    return [f"{folder}/scores/{block}.h5" for block in blocks]
+
+
+def target_scores(wildcards):
+    """Score files of the targets of a configuration."""
+    return score_files(wildcards, study_of(wildcards).targets)
+
+
+def shadow_scores(wildcards):
+    """Score files of the shadows of a configuration."""
+    return score_files(wildcards, study_of(wildcards).shadow_blocks)
+
+
+def all_scores(wildcards):
+    """Score files of all models of a configuration."""
+    return score_files(wildcards, study_of(wildcards).blocks)
+
+
+def cell_files(study, *names):
+    """Files of every configuration of a study."""
+    return [f"results/{cell.folder}/{name}" for cell in study.cells for name in names]
+
+
+def model_files(study):
+    """All model files of a study."""
+    names = [name for block in study.blocks for name in study.models(block)]
+    return cell_files(study, *(f"models/{name}.safetensors" for name in names))
+
+
+def attack_files(study):
+    """All attack files of a study."""
+    return cell_files(study, *(f"attacks/{attack}.h5" for attack in study.attacks))
+
+
+def table_files(study):
+    """All tables of a study."""
+    return [f"results/{study.name}/tables/{table}.csv" for table in TABLES]
+
+
+def figure_files(study):
+    """All figures of a study."""
+    names = [*FIGURES, *(f"examples-{'-'.join(cell.path)}" for cell in study.cells)]
+    return [f"results/{study.name}/figures/{name}.png" for name in names]
+
+
+def study_files(study):
+    """Everything that a study is run for."""
+    return table_files(study) + figure_files(study)

@@ -1,0 +1,115 @@
+# Inputs:  attack files, score files, tables
+# Outputs: results/{study}/figures/{figure}.png and .pdf
+# Steps:   one rule per figure
+
+
+def figure_output(name, title):
+    """PNG, which the report shows, and PDF of a figure of a study."""
+    path = f"results/{{study}}/figures/{name}"
+    shown = report(
+        f"{path}.png",
+        caption=f"report/{name.split('-')[0]}.rst",
+        category="{study}",
+        subcategory="figures",
+        labels={"figure": title},
+    )
+    return [shown, f"{path}.pdf"]
+
+
+rule plot_roc:
+    """ROC curves of the study's first attack."""
+    input:
+        attacks=lambda wildcards: cell_files(
+            study_of(wildcards), f"attacks/{headline(wildcards)}.h5"
+        ),
+        roles=lambda wildcards: [
+            f"results/{wildcards.study}/{dataset}/roles.h5"
+            for dataset in study_of(wildcards).datasets
+        ],
+    output:
+        figure_output("roc", "ROC"),
+    log:
+        "results/logs/{study}/roc.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        attack=headline,
+        cells=lambda wildcards: [cell.path for cell in study_of(wildcards).cells],
+        datasets=lambda wildcards: list(study_of(wildcards).datasets),
+        code=code_of("plot_roc.py"),
+    script:
+        "../scripts/plot_roc.py"
+
+
+rule plot_leakage:
+    """Attack performance against sparsity."""
+    input:
+        membership="results/{study}/tables/membership_metrics.csv",
+    output:
+        figure_output("leakage", "leakage against sparsity"),
+    log:
+        "results/logs/{study}/leakage.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        attack=headline,
+        code=code_of("plot_leakage.py"),
+    script:
+        "../scripts/plot_leakage.py"
+
+
+rule plot_accuracy:
+    """Test accuracy against sparsity."""
+    input:
+        training="results/{study}/tables/training_results.csv",
+    output:
+        figure_output("accuracy", "accuracy against sparsity"),
+    log:
+        "results/logs/{study}/accuracy.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_accuracy.py"),
+    script:
+        "../scripts/plot_accuracy.py"
+
+
+rule plot_tradeoff:
+    """Leakage against test accuracy."""
+    input:
+        training="results/{study}/tables/training_results.csv",
+        membership="results/{study}/tables/membership_metrics.csv",
+    output:
+        figure_output("tradeoff", "privacy against utility"),
+    log:
+        "results/logs/{study}/tradeoff.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        attack=headline,
+        code=code_of("plot_tradeoff.py"),
+    script:
+        "../scripts/plot_tradeoff.py"
+
+
+rule plot_examples:
+    """The most and the least exposed examples of a configuration."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+        roles="results/{study}/{dataset}/roles.h5",
+        scores=shadow_scores,
+        examples=f"{CELL}/examples.csv",
+    output:
+        figure_output(
+            "examples-{dataset}-{architecture}-{variant}",
+            "exposed examples: {dataset}, {architecture}, {variant}",
+        ),
+    log:
+        f"{LOGS}/plot_examples.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        code=code_of("plot_examples.py"),
+    script:
+        "../scripts/plot_examples.py"

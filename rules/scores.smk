@@ -1,0 +1,22 @@
+# Inputs:  the models of a block, results/data/{dataset}.h5
+# Outputs: results/{study}/{dataset}/{architecture}/{variant}/scores/{block}.h5
+# Steps:   ask every model of the block about every example
+
+
+rule score_block:
+    """Score the models of a block on the pool and on the official test set."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+        models=block_models,
+    output:
+        f"{CELL}/scores/{{block}}.h5",
+    log:
+        f"{LOGS}/score-{{block}}.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=SCORES_VERSION,
+        settings=lambda wildcards: {"queries": study_of(wildcards).queries},
+        models=lambda wildcards: study_of(wildcards).models(wildcards.block),
+    script:
+        "../scripts/score_models.py"

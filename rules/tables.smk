@@ -1,0 +1,94 @@
+# Inputs:  score files, attack files, results/{study}/{dataset}/roles.h5
+# Outputs: results/{study}/tables/{table}.csv
+# Steps:   tabulate each configuration, then put a study's tables together
+
+
+localrules:
+    join_table,
+
+
+rule tabulate_training:
+    """Accuracy, loss and sparsity of the models of a configuration."""
+    input:
+        roles="results/{study}/{dataset}/roles.h5",
+        scores=all_scores,
+    output:
+        f"{CELL}/training_results.csv",
+    log:
+        f"{LOGS}/training_results.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        code=code_of("tabulate_training.py"),
+    script:
+        "../scripts/tabulate_training.py"
+
+
+rule tabulate_membership:
+    """Metrics of one attack on a configuration, with intervals."""
+    input:
+        roles="results/{study}/{dataset}/roles.h5",
+        attack=f"{CELL}/attacks/{{attack}}.h5",
+    output:
+        f"{CELL}/attacks/{{attack}}.csv",
+    log:
+        f"{LOGS}/membership-{{attack}}.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        code=code_of("tabulate_membership.py"),
+    script:
+        "../scripts/tabulate_membership.py"
+
+
+rule tabulate_examples:
+    """Exposure of every example of a configuration."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+        roles="results/{study}/{dataset}/roles.h5",
+        scores=shadow_scores,
+        attack=headline_scores,
+    output:
+        f"{CELL}/examples.csv",
+    log:
+        f"{LOGS}/examples.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attack=headline,
+        code=code_of("tabulate_examples.py"),
+    script:
+        "../scripts/tabulate_examples.py"
+
+
+def table_parts(wildcards):
+    """Tables of the configurations that make up a table of a study."""
+    study = study_of(wildcards)
+    if wildcards.table == "membership_metrics":
+        return cell_files(study, *(f"attacks/{attack}.csv" for attack in study.attacks))
+    return cell_files(study, f"{wildcards.table}.csv")
+
+
+rule join_table:
+    """Put the tables of all configurations of a study together."""
+    input:
+        table_parts,
+    output:
+        report(
+            "results/{study}/tables/{table}.csv",
+            caption="report/table.rst",
+            category="{study}",
+            subcategory="tables",
+            labels={"table": "{table}"},
+        ),
+    log:
+        "results/logs/{study}/{table}.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("join_tables.py"),
+    script:
+        "../scripts/join_tables.py"

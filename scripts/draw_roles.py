@@ -1,0 +1,13 @@
+"""Rule roles."""
+
+from shadowmill.jobs import job
+from shadowmill.roles import draw
+
+with job(snakemake.log[0]):
+    draw(
+        snakemake.output[0],
+        shadows=snakemake.params.shadows,
+        targets=snakemake.params.targets,
+        num_examples=snakemake.params.pool_size,
+        seed=snakemake.params.seed,
+    )

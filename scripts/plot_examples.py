@@ -1,0 +1,15 @@
+"""Rule plot_examples."""
+
+from shadowmill.config import Cell
+from shadowmill.figures.examples import plot
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    plot(
+        Cell(**snakemake.params.cell),
+        data_path=snakemake.input.data,
+        score_paths=snakemake.input.scores,
+        roles_path=snakemake.input.roles,
+        examples_path=snakemake.input.examples,
+        outputs=snakemake.output,
+    )

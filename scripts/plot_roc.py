@@ -1,0 +1,14 @@
+"""Rule plot_roc."""
+
+from shadowmill.config import Cell
+from shadowmill.figures.roc import plot
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    cells = [Cell(snakemake.wildcards.study, *path) for path in snakemake.params.cells]
+    plot(
+        attack=snakemake.params.attack,
+        attack_paths=dict(zip(cells, snakemake.input.attacks, strict=True)),
+        roles_paths=dict(zip(snakemake.params.datasets, snakemake.input.roles, strict=True)),
+        outputs=snakemake.output,
+    )

@@ -1,0 +1,12 @@
+"""Rule plot_tradeoff."""
+
+from shadowmill.figures.curves import plot_tradeoff
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    plot_tradeoff(
+        snakemake.input.training,
+        snakemake.input.membership,
+        snakemake.params.attack,
+        snakemake.output,
+    )

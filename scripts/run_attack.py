@@ -1,0 +1,13 @@
+"""Rule attack."""
+
+from shadowmill.attacks.run import run_attack
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    run_attack(
+        attack=snakemake.wildcards.attack,
+        target_scores=snakemake.input.target_scores,
+        shadow_scores=snakemake.input.shadow_scores,
+        roles_path=snakemake.input.roles,
+        output=snakemake.output[0],
+    )

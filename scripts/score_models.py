@@ -1,0 +1,14 @@
+"""Rule score_block."""
+
+from shadowmill.jobs import job
+from shadowmill.scores.score import score_block
+
+with job(snakemake.log[0]):
+    score_block(
+        data_path=snakemake.input.data,
+        models=dict(zip(snakemake.params.models, snakemake.input.models, strict=True)),
+        output=snakemake.output[0],
+        settings=snakemake.params.settings,
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,114 @@
+"""The score bank: what every attack reads.
+
+Legend: M models, N examples, A queries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreBank:
+    """The scores of all shadow models of one variant, and who trained on what.
+
+    An example that is neither member nor non-member of a model (unused, or in its validation
+    set) takes no part in any statistic of that model.
+
+    Attributes:
+        phi_MNA: (M, N, A) float32 or float64, logit-scaled confidence in nats,
+            higher = more likely a member. Kept as given; statistics are computed in float64.
+        member_MN: (M, N) bool, True where example n trained model m.
+        nonmember_MN: (M, N) bool, True where model m has never seen example n;
+            ``~member_MN`` if not given.
+        names: M model names, for messages; "model 0", "model 1", … if not given.
+
+    Raises:
+        ValueError: empty arrays, shapes or types that do not fit, φ that is not finite
+            (the model and the example are named), or an example that is both member and
+            non-member of one model.
+    """
+
+    phi_MNA: NDArray[np.floating]
+    member_MN: NDArray[np.bool_]
+    nonmember_MN: NDArray[np.bool_] | None = None
+    names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        self._check_scores()
+        if self.nonmember_MN is None:
+            object.__setattr__(self, "nonmember_MN", ~_require_bool(self.member_MN, "member_MN"))
+        if self.names is None:
+            names = tuple(f"model {index}" for index in range(len(self.phi_MNA)))
+            object.__setattr__(self, "names", names)
+        self._check_names()
+        self._check_roles()
+        for name, phi_NA in zip(self.names, self.phi_MNA, strict=True):
+            require_finite(phi_NA, name)
+
+    def _check_scores(self) -> None:
+        phi_MNA = self.phi_MNA
+        if phi_MNA.ndim != 3 or not np.issubdtype(phi_MNA.dtype, np.floating):
+            raise ValueError(
+                f"phi_MNA has shape {phi_MNA.shape} and type {phi_MNA.dtype}, expected a floating "
+                "(models, examples, queries); add a last axis of length 1 for a single query"
+            )
+        if phi_MNA.size == 0:
+            raise ValueError(
+                f"phi_MNA has shape {phi_MNA.shape}, expected at least one model, one example "
+                "and one query; score the models first"
+            )
+
+    def _check_names(self) -> None:
+        if len(self.names) != len(self.phi_MNA):
+            raise ValueError(
+                f"{len(self.names)} names for {len(self.phi_MNA)} models, expected one each; "
+                "pass names in the order of phi_MNA"
+            )
+
+    def _check_roles(self) -> None:
+        for label in ("member_MN", "nonmember_MN"):
+            role_MN = _require_bool(getattr(self, label), label)
+            if role_MN.shape != self.phi_MNA.shape[:2]:
+                raise ValueError(
+                    f"{label} has shape {role_MN.shape}, expected {self.phi_MNA.shape[:2]} like "
+                    "phi_MNA; select the same models and examples for both"
+                )
+        both_MN = self.member_MN & self.nonmember_MN
+        if both_MN.any():
+            model, example = np.argwhere(both_MN)[0]
+            raise ValueError(
+                f"example {example} is both member and non-member of {self.names[model]}, "
+                "expected at most one; build both masks from one role matrix"
+            )
+
+
+def require_finite(phi_NA: NDArray[np.floating], name: str) -> None:
+    """Refuse scores with NaN or infinity.
+
+    Args:
+        phi_NA: (N, A) float, the scores of one model.
+        name: What the model is called in the message.
+
+    Raises:
+        ValueError: an entry is not finite; the model and its first such example are named.
+    """
+    finite_NA = np.isfinite(phi_NA)
+    if not finite_NA.all():
+        example, query = np.argwhere(~finite_NA)[0]
+        raise ValueError(
+            f"φ of {name} at example {example}, query {query} is {phi_NA[example, query]}, "
+            "expected a finite number; the model diverged or its score file is corrupt: "
+            "delete both and rerun"
+        )
+
+
+def _require_bool(role_MN: NDArray[np.bool_], label: str) -> NDArray[np.bool_]:
+    if role_MN.dtype != np.bool_:
+        raise ValueError(
+            f"{label} has type {role_MN.dtype}, expected bool; "
+            "compare the role matrix with the wanted role, for example roles == MEMBER"
+        )
+    return role_MN

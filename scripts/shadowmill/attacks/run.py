@@ -1,0 +1,91 @@
+"""Attack files: the scores of one attack on every model of a configuration.
+
+Legend: T targets, M shadows, N examples of the pool.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shadowmill import roles, storage
+from shadowmill.attacks import ATTACKS, ScoreBank
+from shadowmill.provenance import provenance
+from shadowmill.scores.files import ModelScores, read_scores
+
+
+@dataclass(frozen=True)
+class AttackScores:
+    """What one attack says; higher = more likely a member.
+
+    Attributes:
+        targets: T names.
+        shadows: M names.
+        score_TN: float64.
+        leave_one_out_MN: float64, each shadow attacked with the others.
+    """
+
+    targets: tuple[str, ...]
+    shadows: tuple[str, ...]
+    score_TN: np.ndarray
+    leave_one_out_MN: np.ndarray
+
+
+def bank_of(shadows: ModelScores) -> ScoreBank:
+    """The score bank of some shadow models."""
+    return ScoreBank(
+        shadows.phi_MNA, shadows.member_MN, nonmember_MN=shadows.nonmember_MN, names=shadows.models
+    )
+
+
+def run_attack(
+    *,
+    attack: str,
+    target_scores: Sequence[str],
+    shadow_scores: Sequence[str],
+    roles_path: str,
+    output: str,
+) -> None:
+    """Attack every target, and every shadow with the other shadows.
+
+    Args:
+        attack: name in `ATTACKS`.
+        target_scores: score files of the targets.
+        shadow_scores: score files of the shadows.
+        roles_path: the role matrix.
+        output: HDF5 file to write.
+
+    Raises:
+        ArtefactError: a file is damaged or does not belong to the others.
+    """
+    start = time.monotonic()
+    matrix = roles.load(roles_path)
+    targets, shadows = read_scores(target_scores, matrix), read_scores(shadow_scores, matrix)
+    bank = bank_of(shadows)
+    score = np.stack([ATTACKS[attack].score(bank, phi_NA) for phi_NA in targets.phi_MNA])
+    storage.write_hdf5(
+        output,
+        {
+            "targets": list(targets.models),
+            "shadows": list(shadows.models),
+            "score": score,
+            "leave_one_out": ATTACKS[attack].leave_one_out(bank),
+        },
+        provenance({"attack": attack}, time.monotonic() - start),
+    )
+
+
+def read_attack(path: str) -> AttackScores:
+    """Read an attack file.
+
+    Raises:
+        ArtefactError: the file is missing or damaged.
+    """
+    with storage.open_hdf5(path) as file:
+        return AttackScores(
+            targets=tuple(file["targets"].asstr()[:]),
+            shadows=tuple(file["shadows"].asstr()[:]),
+            score_TN=file["score"][:],
+            leave_one_out_MN=file["leave_one_out"][:],
+        )

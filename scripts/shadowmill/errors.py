@@ -1,0 +1,29 @@
+"""Errors a user can mend: one clear message each, never a traceback."""
+
+
+class ShadowmillError(Exception):
+    """Base of all errors caused by input, settings or files rather than by a defect in the code.
+
+    The message names the key or file, what was found, what is allowed and what to do.
+    Rule scripts print it and exit with a non-zero status.
+    """
+
+
+class ConfigError(ShadowmillError):
+    """One or more faults in the workflow configuration."""
+
+
+class DataError(ShadowmillError):
+    """A data set that is missing, incomplete or not what it claims to be."""
+
+
+class ArtefactError(ShadowmillError):
+    """A file under results/ that is missing, truncated or does not belong to the others."""
+
+
+class TrainingError(ShadowmillError):
+    """Training that cannot go on: a model diverged."""
+
+
+class Interrupted(ShadowmillError):
+    """A job was asked to stop and saved its state; not a fault, but not a result either."""

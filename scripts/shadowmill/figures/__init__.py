@@ -1,0 +1,1 @@
+"""Figures: each module draws one, as PNG and PDF, from tables and artefacts."""

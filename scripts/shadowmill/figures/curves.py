@@ -1,0 +1,149 @@
+"""Leakage and accuracy against sparsity, and against each other, from the study's tables."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from shadowmill.attacks import ATTACKS
+from shadowmill.config import Variant
+from shadowmill.figures import style
+from shadowmill.tables import read_csv
+from shadowmill.tables.membership import POOLED
+
+_METRICS = {"auc": "AUC", "tpr_at_fpr_0.01": "TPR at 1 % FPR"}
+_SETTING = ["dataset", "architecture"]
+
+
+def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> None:
+    """Attack performance against sparsity with 95 % intervals; dense models lie at 0.
+
+    Args:
+        membership_path: membership_metrics.csv.
+        attack: which attack.
+        outputs: files to write.
+    """
+    table = _headline(membership_path, attack)
+    settings = list(table.groupby(_SETTING, sort=False))
+    figure, axes = style.panels(len(settings), len(_METRICS))
+    for row, (setting, part) in enumerate(settings):
+        for column, (metric, title) in enumerate(_METRICS.items()):
+            panel = axes[row, column]
+            _draw_against_sparsity(panel, part[part["metric"] == metric])
+            panel.axhline(_chance(metric), color="#888888", lw=0.8, ls="--", label="chance")
+            panel.set(ylabel=f"{title} of the attack", title=style.setting_title(*setting))
+            if metric != "auc":
+                panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        style.legend_right(axes[row, -1])
+    figure.suptitle(f"{ATTACKS[attack].title}; bars: 95 % intervals", fontsize=9)
+    style.save(figure, outputs)
+
+
+def plot_accuracy(training_path: str, outputs: Sequence[str]) -> None:
+    """Test accuracy against sparsity, with the central 95 % of models.
+
+    Args:
+        training_path: training_results.csv.
+        outputs: files to write.
+    """
+    table = _accuracy(training_path)
+    settings = list(table.groupby(_SETTING, sort=False))
+    figure, axes = style.panels(len(settings), 1)
+    for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
+        _draw_against_sparsity(panel, part)
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        panel.set(ylabel="test accuracy", title=style.setting_title(*setting))
+        style.legend_right(panel)
+    figure.suptitle("Mean over models; bars: central 95 % of models", fontsize=9)
+    style.save(figure, outputs)
+
+
+def plot_tradeoff(
+    training_path: str, membership_path: str, attack: str, outputs: Sequence[str]
+) -> None:
+    """Leakage against test accuracy: towards the lower right is better.
+
+    Args:
+        training_path: training_results.csv.
+        membership_path: membership_metrics.csv.
+        attack: which attack.
+        outputs: files to write.
+    """
+    leakage = _headline(membership_path, attack)
+    leakage = leakage[leakage["metric"] == "auc"]
+    keys = [*_SETTING, "variant"]
+    both = leakage.merge(_accuracy(training_path), on=keys, suffixes=("", "_accuracy"))
+    settings = list(both.groupby(_SETTING, sort=False))
+    figure, axes = style.panels(len(settings), 1)
+    for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
+        for row in part.itertuples():
+            variant = Variant.parse(row.variant)
+            siblings = part.loc[part["method"] == variant.method, "sparsity"].tolist()
+            panel.errorbar(
+                row.value_accuracy,
+                row.value,
+                xerr=_arms(row.value_accuracy, row.ci_low_accuracy, row.ci_high_accuracy),
+                yerr=_arms(row.value, row.ci_low, row.ci_high),
+                fmt=style.method_marker(variant.method),
+                color=style.variant_color(variant, siblings),
+                elinewidth=0.8,
+                label=style.variant_title(variant),
+            )
+        panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        panel.set(
+            xlabel="test accuracy", ylabel="AUC of the attack", title=style.setting_title(*setting)
+        )
+        style.legend_right(panel)
+    figure.suptitle(f"{ATTACKS[attack].title}; better: lower right", fontsize=9)
+    style.save(figure, outputs)
+
+
+def _headline(membership_path: str, attack: str) -> pd.DataFrame:
+    table = read_csv(membership_path)
+    return table[(table["attack"] == attack) & (table["target"] == POOLED)]
+
+
+def _accuracy(training_path: str) -> pd.DataFrame:
+    keys = [*_SETTING, "variant", "method", "sparsity"]
+    accuracy = read_csv(training_path).groupby(keys, sort=False)["test_accuracy"]
+    return pd.DataFrame(
+        {
+            "value": accuracy.mean(),
+            "ci_low": accuracy.quantile(0.025),
+            "ci_high": accuracy.quantile(0.975),
+        }
+    ).reset_index()
+
+
+def _chance(metric: str) -> float:
+    return 0.5 if metric == "auc" else float(metric.rsplit("_", 1)[1])
+
+
+def _arms(value: float, low: float, high: float) -> np.ndarray:
+    # A mean can lie outside the central part of a skewed sample; its arm has length 0 then.
+    return np.maximum([[value - low], [high - value]], 0)
+
+
+def _draw_against_sparsity(panel: Axes, table: pd.DataFrame) -> None:
+    methods = list(dict.fromkeys(table["method"]))
+    for method, nudge in zip(methods, _nudges(len(methods)), strict=True):
+        part = table[table["method"] == method].sort_values("sparsity")
+        panel.errorbar(
+            part["sparsity"] + nudge,
+            part["value"],
+            yerr=np.maximum([part["value"] - part["ci_low"], part["ci_high"] - part["value"]], 0),
+            fmt=f"{style.method_marker(method)}-",
+            color=style.method_color(method),
+            elinewidth=0.8,
+            capsize=2,
+            label=style.METHOD_TITLES[method],
+        )
+    panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    panel.set(xlabel="sparsity", xlim=(-0.05, 1.0))
+
+
+def _nudges(count: int) -> Iterator[float]:
+    """Small sideways shifts, so that bars at one sparsity do not hide each other."""
+    return (0.008 * (index - (count - 1) / 2) for index in range(count))

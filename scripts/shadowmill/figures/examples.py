@@ -1,0 +1,73 @@
+"""The most and the least exposed examples: their images, and φ with and without training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from shadowmill import roles
+from shadowmill.config import Cell, Variant
+from shadowmill.data.store import ImageData
+from shadowmill.data.store import load as load_data
+from shadowmill.figures import style
+from shadowmill.scores.files import ModelScores, read_scores
+from shadowmill.tables import read_csv
+
+_PER_ROW = 4
+
+
+def plot(
+    cell: Cell,
+    data_path: str,
+    score_paths: Sequence[str],
+    roles_path: str,
+    examples_path: str,
+    outputs: Sequence[str],
+) -> None:
+    """Draw four examples of either kind with histograms over the shadow models.
+
+    Args:
+        cell: the configuration.
+        data_path: the prepared data set.
+        score_paths: score files of the shadows.
+        roles_path: the role matrix.
+        examples_path: the configuration's table of exposed examples.
+        outputs: files to write.
+    """
+    data = load_data(data_path)
+    shadows = read_scores(score_paths, roles.load(roles_path), identity_only=True)
+    order = read_csv(examples_path).sort_values("rank", kind="stable")["example"].to_numpy()
+    figure, axes = style.panels(4, _PER_ROW, height_ratios=[1, 1.1, 1, 1.1])
+    figure.set_size_inches(7, 6.2)
+    for top, chosen in ((0, order[:_PER_ROW]), (2, order[::-1][:_PER_ROW])):
+        kind = "most" if top == 0 else "least"
+        for column, example in enumerate(chosen):
+            _draw_image(axes[top, column], data, example)
+            _draw_histogram(axes[top + 1, column], shadows, example)
+        axes[top, 0].set_ylabel(f"{kind}\nexposed", rotation=0, ha="right", va="center")
+        axes[top + 1, 0].set_ylabel("shadow models")
+    axes[1, 0].legend(loc="upper left", handlelength=1, fontsize=7)
+    title = style.variant_title(Variant.parse(cell.variant))
+    figure.suptitle(f"{style.setting_title(cell.dataset, cell.architecture)}, {title}", fontsize=9)
+    style.save(figure, outputs)
+
+
+def _draw_image(panel: Axes, data: ImageData, example: int) -> None:
+    image = data.images[example]
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
+    panel.imshow(image.squeeze(), interpolation="nearest", **grey)
+    panel.set_title(f"no. {example}: {data.class_names[data.labels[example]]}")
+    panel.set(xticks=[], yticks=[])
+    panel.grid(visible=False)
+    panel.spines[:].set_visible(False)
+
+
+def _draw_histogram(panel: Axes, shadows: ModelScores, example: int) -> None:
+    phi_M = shadows.phi_MNA[:, example, 0]
+    bins = np.linspace(phi_M.min(), phi_M.max(), 16)
+    for label, where_MN, color in (
+        ("member", shadows.member_MN, style.MEMBER_COLOR),
+        ("non-member", shadows.nonmember_MN, style.NON_MEMBER_COLOR),
+    ):
+        panel.hist(phi_M[where_MN[:, example]], bins=bins, color=color, alpha=0.6, label=label)
+    panel.set_xlabel("φ (nats)")

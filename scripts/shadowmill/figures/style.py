@@ -1,0 +1,109 @@
+"""The look of all figures: colours safe for colour-blind readers, sizes of a paper's columns."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shadowmill import storage
+from shadowmill.architectures import ARCHITECTURES
+from shadowmill.config import Variant
+from shadowmill.data import DATASETS
+
+PANEL_INCHES = (3.3, 2.7)
+
+# Okabe and Ito's palette, one colour per method; further methods take the next ones.
+_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+METHOD_TITLES = {"dense": "dense", "static": "static", "dpf": "DPF"}
+
+MEMBER_COLOR, NON_MEMBER_COLOR = "#D55E00", "#0072B2"
+
+mpl.use("agg")
+mpl.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.labelsize": 9,
+        "axes.titlesize": 9,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#dddddd",
+        "grid.linewidth": 0.5,
+        "lines.linewidth": 1.4,
+        "pdf.fonttype": 42,  # text stays text in the PDF
+        "svg.hashsalt": "shadowmill",
+    }
+)
+
+
+def method_color(method: str) -> str:
+    """Colour of a method, the same in every figure."""
+    return _COLORS[list(METHOD_TITLES).index(method)]
+
+
+def method_marker(method: str) -> str:
+    """Marker of a method, the same in every figure."""
+    return _MARKERS[list(METHOD_TITLES).index(method)]
+
+
+def variant_color(variant: Variant, sparsities: Sequence[float]) -> tuple[float, float, float]:
+    """Colour of a variant: its method's, darker for sparser models.
+
+    Args:
+        variant: the variant.
+        sparsities: all sparsities of its method in the study.
+    """
+    base = np.array(mpl.colors.to_rgb(method_color(variant.method)))
+    if len(sparsities) < 2:
+        return tuple(base)
+    rank = sorted(sparsities).index(variant.sparsity) / (len(sparsities) - 1)
+    # From two thirds of the way to white to the full colour, then a little darker.
+    light, dark = base + (1 - base) * 0.6, base * 0.6
+    return tuple(light + (dark - light) * rank)
+
+
+def variant_title(variant: Variant) -> str:
+    """What a legend calls a variant."""
+    title = METHOD_TITLES[variant.method]
+    return title if variant.method == "dense" else f"{title}, {variant.sparsity:.0%} sparse"
+
+
+def setting_title(dataset: str, architecture: str) -> str:
+    """What a panel calls a data set and an architecture."""
+    return f"{DATASETS[dataset].title}, {ARCHITECTURES[architecture].title}"
+
+
+def panels(rows: int, columns: int, **options: bool | str) -> tuple[Figure, np.ndarray]:
+    """A grid of panels of the usual size."""
+    width, height = PANEL_INCHES
+    return plt.subplots(
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        squeeze=False,
+        layout="constrained",
+        **options,
+    )
+
+
+def legend_right(axes: Axes) -> None:
+    """Put the legend beside the axes, where it hides nothing."""
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def save(figure: Figure, paths: Sequence[str | Path]) -> None:
+    """Write a figure to each path, in the format of its suffix, atomically."""
+    for path in paths:
+        suffix = Path(path).suffix[1:]
+        # No dates inside: the same data give the same bytes.
+        metadata = {"CreationDate": None} if suffix == "pdf" else {}
+        with storage.atomic(path) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=200, metadata=metadata)
+    plt.close(figure)

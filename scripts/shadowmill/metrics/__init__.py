@@ -1,0 +1,1 @@
+"""Metrics of attacks: ranking quality, intervals, and the bootstrap over models and examples."""

@@ -1,0 +1,171 @@
+"""Score files: one for each block of models.
+
+Legend: E models, N examples of the pool, A queries, K classes.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from shadowmill import architectures, devices, storage
+from shadowmill.data.store import ImageData
+from shadowmill.data.store import load as load_data
+from shadowmill.errors import ArtefactError
+from shadowmill.provenance import provenance
+from shadowmill.scores.queries import num_queries, views
+from shadowmill.training.lockstep import stacked_forward
+from shadowmill.training.modelfile import ModelFile, read_model
+
+# Images of one forward pass, over all models of a stack.
+_IMAGES_PER_PASS = 2048
+
+
+def logit_scaled_confidence(logits: Tensor, labels: Tensor) -> Tensor:
+    """φ = z_y − log Σ_{j≠y} exp z_j, which is log(p_y / (1 − p_y)) without rounding p_y to 1.
+
+    Carlini et al. 2022, Sec. IV-C, in the stable form. The cross-entropy is softplus(−φ).
+
+    Args:
+        logits: (…, K).
+        labels: (…) int64, of the leading shape of `logits`.
+
+    Returns:
+        (…) float64.
+    """
+    logits = logits.double()
+    own = logits.gather(-1, labels[..., None])
+    others = logits.scatter(-1, labels[..., None], -torch.inf)
+    return own[..., 0] - others.logsumexp(dim=-1)
+
+
+def score_block(
+    *,
+    data_path: str,
+    models: Mapping[str, str],
+    output: str,
+    settings: Mapping[str, Any],
+    execution: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """Ask each model of a block about every example of the pool, and about the official test set.
+
+    Args:
+        data_path: the prepared data set.
+        models: name of each model to its file.
+        output: HDF5 file to write: `phi` (E, N, A) float32, `correct` (E, N) bool on the identity
+            query, `test_accuracy` and `test_loss` (E,) float64 (NaN without an official test set)
+            and the names, digests, sparsities and training times of the models.
+        settings: `queries`.
+        execution: the `execution` part of the configuration.
+        threads: CPU threads.
+
+    Raises:
+        ArtefactError: a model file is damaged or was trained on other data.
+    """
+    start = time.monotonic()
+    device = devices.claim(execution["device"], threads)
+    data = load_data(data_path)
+    files = [_read_matching(path, name, data) for name, path in models.items()]
+    scorer = _Scorer(files, data, device)
+    phi, correct = scorer.pool(settings["queries"])
+    test_accuracy, test_loss = scorer.test()
+    made = [file.provenance for file in files]
+    storage.write_hdf5(
+        output,
+        {
+            "phi": phi,
+            "correct": correct,
+            "test_accuracy": test_accuracy,
+            "test_loss": test_loss,
+            "models": list(models),
+            "roles_digest": [facts["roles_digest"] for facts in made],
+            "sparsity": np.array([file.history["sparsity"][-1] for file in files]),
+            "training_seconds": np.array([facts["seconds"] for facts in made]),
+        },
+        provenance(settings, time.monotonic() - start, device=devices.describe(device)),
+        training_settings=made[0]["settings"],
+    )
+
+
+def _read_matching(path: str, name: str, data: ImageData) -> ModelFile:
+    file = read_model(path)
+    if file.provenance["data_digest"] != data.digest:
+        raise ArtefactError(
+            f"{path}: {name} was trained on another version of {data.name} than the one prepared "
+            "now. Delete the model to train it again, or restore the data set."
+        )
+    return file
+
+
+class _Scorer:
+    """A stack of finished models in evaluation mode."""
+
+    def __init__(self, files: Sequence[ModelFile], data: ImageData, device: torch.device) -> None:
+        self._data, self._device = data, device
+        height, _, channels = data.images.shape[1:]
+        name = files[0].provenance["settings"]["architecture"]
+        module = architectures.build(name, channels, data.num_classes, height, seed=0)
+        parameter_names = {name for name, _ in module.named_parameters()}
+        state = {
+            name: torch.stack([file.state[name] for file in files]).to(device)
+            for name in module.state_dict()
+        }
+        self._parameters = {n: t for n, t in state.items() if n in parameter_names}
+        self._buffers = {n: t for n, t in state.items() if n not in parameter_names}
+        self._module = module.to("meta").eval()
+        self._num_models = len(files)
+        self._mean, self._std = (
+            torch.from_numpy(values).float().to(device)[:, None, None]
+            for values in (data.mean, data.std)
+        )
+
+    def _chunks(self, start: int, stop: int, title: str) -> tqdm:
+        size = max(1, _IMAGES_PER_PASS // self._num_models)
+        bounds = [slice(low, min(low + size, stop)) for low in range(start, stop, size)]
+        return tqdm(bounds, desc=title, unit="batch", mininterval=1)
+
+    def _images(self, rows: slice) -> Tensor:
+        images = torch.from_numpy(self._data.images[rows]).to(self._device).movedim(-1, 1)
+        return (images.float() / 255 - self._mean) / self._std
+
+    def _ask(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = stacked_forward(self._module, self._parameters, self._buffers, images)
+        labels = labels.expand(self._num_models, -1)
+        return logit_scaled_confidence(logits, labels), logits.argmax(dim=-1) == labels
+
+    @torch.no_grad()
+    def pool(self, queries: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """φ of every query, (E, N, A) float32, and correctness of the identity, (E, N) bool."""
+        size = self._data.pool_size
+        phi = np.empty((self._num_models, size, num_queries(queries)), dtype=np.float32)
+        correct = np.empty((self._num_models, size), dtype=bool)
+        for rows in self._chunks(0, size, "scores"):
+            images = self._images(rows)
+            labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
+            for index, view in enumerate(views(images, queries)):
+                confidence, is_correct = self._ask(view, labels)
+                phi[:, rows, index] = confidence.cpu()
+                if index == 0:
+                    correct[:, rows] = is_correct.cpu()
+        return phi, correct
+
+    @torch.no_grad()
+    def test(self) -> tuple[np.ndarray, np.ndarray]:
+        """Accuracy and mean cross-entropy on the official test set, (E,) float64 each."""
+        start, stop = self._data.pool_size, len(self._data.labels)
+        if start == stop:
+            return np.full(self._num_models, np.nan), np.full(self._num_models, np.nan)
+        hits = np.zeros(self._num_models)
+        loss = np.zeros(self._num_models)
+        for rows in self._chunks(start, stop, "test set"):
+            labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
+            confidence, is_correct = self._ask(self._images(rows), labels)
+            hits += is_correct.sum(dim=1).cpu().numpy()
+            loss += F.softplus(-confidence).sum(dim=1).cpu().numpy()
+        return hits / (stop - start), loss / (stop - start)

@@ -1,0 +1,175 @@
+"""Atomic writes and checked reads of the files under ``results/``.
+
+A file appears under its final name only when it is whole: it is written beside it, flushed to the
+disk, then renamed. A job killed at any moment leaves no half file under a final name.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shadowmill.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import h5py
+    import torch
+
+_PROVENANCE = "provenance"
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; rename it to `path` if the block succeeds.
+
+    The temporary name is fixed, so what a killed writer left is overwritten, never piled up.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself must reach the disk too, or a power cut can undo it.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_writable(folder: str | Path) -> None:
+    """Make a folder if need be, and a file in it.
+
+    Raises:
+        ArtefactError: it cannot be written to.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ArtefactError(
+            f"{folder}: cannot write there ({error.strerror}). Make it a folder you may write to, "
+            "or a link to one with room for the models (`df -h` shows which has)."
+        ) from error
+
+
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Give a file a second name: by hard link where the file system can, else by a copy."""
+    destination.unlink(missing_ok=True)
+    try:
+        os.link(source, destination)
+    except OSError:
+        with atomic(destination) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _broken(path: str | Path, reason: str) -> ArtefactError:
+    if not Path(path).exists():
+        return ArtefactError(f"{path}: no such file. Rerun the workflow to make it.")
+    return ArtefactError(
+        f"{path}: cannot be read, it is truncated or damaged ({reason}). "
+        "Delete it and rerun the workflow."
+    )
+
+
+@contextmanager
+def open_hdf5(path: str | Path) -> Iterator["h5py.File"]:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        ArtefactError: the file is missing, truncated or damaged.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise _broken(path, str(error).splitlines()[0]) from error
+    with file:
+        try:
+            yield file
+        except (KeyError, OSError) as error:
+            raise _broken(path, str(error)) from error
+
+
+def write_hdf5(
+    path: str | Path, arrays: Mapping[str, Any], provenance: Mapping[str, Any], **attributes: Any
+) -> None:
+    """Write named arrays, attributes and provenance to an HDF5 file, atomically.
+
+    Args:
+        path: where to.
+        arrays: name to array; large arrays are compressed losslessly.
+        provenance: JSON-serialisable facts on how the file was made.
+        attributes: JSON-serialisable facts that readers need.
+    """
+    import h5py
+    import numpy as np
+
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            if array.dtype.kind in "UO":
+                file.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
+            elif array.nbytes > 1 << 16:
+                file.create_dataset(name, data=array, compression="gzip", compression_opts=1)
+            else:
+                file.create_dataset(name, data=array)
+        for name, value in attributes.items():
+            file.attrs[name] = json.dumps(value)
+        file.attrs[_PROVENANCE] = json.dumps(provenance)
+
+
+def attribute(file: "h5py.File", name: str = _PROVENANCE) -> Any:
+    """Read an attribute that `write_hdf5` wrote (the provenance, if no name is given)."""
+    return json.loads(file.attrs[name])
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, Any]
+) -> None:
+    """Write tensors and JSON-serialisable metadata to a safetensors file, atomically."""
+    from safetensors.torch import save_file
+
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        save_file(contiguous, temporary, {name: json.dumps(v) for name, v in metadata.items()})
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Returns:
+        The tensors by name, on the CPU, and the metadata.
+
+    Raises:
+        ArtefactError: the file is missing, truncated or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = {name: json.loads(value) for name, value in file.metadata().items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _broken(path, str(error)) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,54 @@
+"""examples: how exposed each example is, one row per example."""
+
+import numpy as np
+import pandas as pd
+
+from shadowmill import roles, storage
+from shadowmill.attacks.exposure import exposure
+from shadowmill.attacks.run import bank_of, read_attack
+from shadowmill.config import Cell
+from shadowmill.scores.files import read_scores
+from shadowmill.tables import identity, write_csv
+
+
+def tabulate(
+    cell: Cell,
+    attack: str,
+    data_path: str,
+    score_paths: list[str],
+    attack_path: str,
+    roles_path: str,
+    output: str,
+) -> None:
+    """Write the rows of one configuration.
+
+    `memorization` is the accuracy on the example of the models that trained on it minus that of
+    those that did not (Feldman and Zhang 2020, Eq. 1); the other columns are those of
+    `shadowmill.attacks.exposure`.
+
+    Args:
+        cell: the configuration.
+        attack: the study's headline attack, whose leave-one-out scores are summarised.
+        data_path: the prepared data set, for the labels.
+        score_paths: score files of the shadows.
+        attack_path: scores of the attack.
+        roles_path: the role matrix.
+        output: CSV file to write.
+    """
+    shadows = read_scores(score_paths, roles.load(roles_path))
+    columns = exposure(bank_of(shadows), read_attack(attack_path).leave_one_out_MN)
+    member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
+    with storage.open_hdf5(data_path) as file:
+        labels = file["labels"][: shadows.phi_MNA.shape[1]]
+    table = pd.DataFrame(
+        identity(cell)
+        | {
+            "attack": attack,
+            "example": np.arange(len(labels)),
+            "label": labels,
+            **columns,
+            "memorization": shadows.correct_MN.mean(axis=0, where=member_MN)
+            - shadows.correct_MN.mean(axis=0, where=nonmember_MN),
+        }
+    )
+    write_csv(output, table)

@@ -1,0 +1,47 @@
+"""The short table that ends `make quickstart`."""
+
+import pandas as pd
+
+from shadowmill.tables import read_csv
+from shadowmill.tables.membership import POOLED
+
+
+def summarise(training_path: str, membership_path: str) -> str:
+    """The main numbers of a study as aligned text, one line per configuration.
+
+    Test accuracy is the mean over all models. The attack is the study's first; its numbers are of
+    all shadows attacked with each other, pooled, with 95 % intervals over models × examples.
+
+    Args:
+        training_path: training_results.csv.
+        membership_path: membership_metrics.csv.
+    """
+    training, membership = read_csv(training_path), read_csv(membership_path)
+    cells = ["dataset", "architecture", "variant"]
+    accuracy = training.groupby(cells, sort=False)["test_accuracy"].mean()
+    attack = membership["attack"].iloc[0]
+    headline = membership[(membership["target"] == POOLED) & (membership["attack"] == attack)]
+    columns = {
+        "auc": "AUC",
+        "tpr_at_fpr_0.001": "TPR at 0.1 % FPR",
+        "tpr_at_fpr_0.01": "TPR at 1 % FPR",
+    }
+    lines = []
+    for key, rows in headline.groupby(cells, sort=False):
+        by_metric = rows.set_index("metric")
+        line = dict(zip(cells, key, strict=True)) | {"test accuracy": f"{accuracy[key]:.1%}"}
+        for metric, title in columns.items():
+            line[title] = _estimate(by_metric.loc[metric], as_percentage=metric != "auc")
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    table = table[
+        [column for column in table if column not in cells or table[column].nunique() > 1]
+    ]
+    return f"attack: {attack}; 95 % intervals in brackets\n{table.to_string(index=False)}"
+
+
+def _estimate(row: pd.Series, as_percentage: bool) -> str:
+    if pd.isna(row["value"]):
+        return "undefined"
+    style = ".1%" if as_percentage else ".3f"
+    return f"{row['value']:{style}} [{row['ci_low']:{style}}, {row['ci_high']:{style}}]"

@@ -1,0 +1,54 @@
+"""training_results: how well each model does, one row per model."""
+
+import numpy as np
+import pandas as pd
+
+from shadowmill import roles
+from shadowmill.config import Cell
+from shadowmill.scores.files import ModelScores, read_scores
+from shadowmill.tables import identity, write_csv
+
+
+def tabulate(cell: Cell, score_paths: list[str], roles_path: str, output: str) -> None:
+    """Write the rows of one configuration.
+
+    `test_accuracy` is on the official test set, or, for data sets without one, on the pool's
+    non-members; `test_set` says which. Losses are mean cross-entropies in nats.
+
+    Args:
+        cell: the configuration.
+        score_paths: score files of all its models.
+        roles_path: the role matrix.
+        output: CSV file to write.
+    """
+    scores = read_scores(score_paths, roles.load(roles_path), identity_only=True)
+    # softplus(−φ) is the cross-entropy; logaddexp keeps it exact for large |φ|.
+    loss_MN = np.logaddexp(0, -scores.phi_MNA[:, :, 0].astype(np.float64))
+    has_test_set = not np.isnan(scores.test_accuracy_M).any()
+    held_out_accuracy = _mean(scores.correct_MN, scores.nonmember_MN)
+    held_out_loss = _mean(loss_MN, scores.nonmember_MN)
+    table = pd.DataFrame(
+        identity(cell)
+        | {
+            "model": scores.models,
+            "role": ["target" if name.startswith("target") else "shadow" for name in scores.models],
+            "train_accuracy": _mean(scores.correct_MN, scores.member_MN),
+            "test_accuracy": scores.test_accuracy_M if has_test_set else held_out_accuracy,
+            "train_loss": _mean(loss_MN, scores.member_MN),
+            "test_loss": scores.test_loss_M if has_test_set else held_out_loss,
+            "test_set": "official" if has_test_set else "non-members",
+            "num_members": scores.member_MN.sum(axis=1),
+            "achieved_sparsity": scores.sparsity_M,
+            "epochs": _epochs(scores),
+            "training_seconds": scores.seconds_M,
+        }
+    )
+    write_csv(output, table)
+
+
+def _epochs(scores: ModelScores) -> int:
+    return scores.training_settings["recipe"]["epochs"]
+
+
+def _mean(values_MN: np.ndarray, where_MN: np.ndarray) -> np.ndarray:
+    return values_MN.mean(axis=1, where=where_MN)

@@ -1,0 +1,151 @@
+"""One training job: a block of models of one configuration."""
+
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from shadowmill import devices, roles, storage
+from shadowmill.architectures import ARCHITECTURES
+from shadowmill.data.store import ImageData
+from shadowmill.data.store import load as load_data
+from shadowmill.errors import ArtefactError, Interrupted
+from shadowmill.provenance import array_digest, digest, provenance
+from shadowmill.roles import MEMBER, RoleMatrix
+from shadowmill.seeds import seed_of
+from shadowmill.training import checkpoint
+from shadowmill.training.lockstep import ModelSpec, Stack
+from shadowmill.training.modelfile import write_model
+
+log = logging.getLogger(__name__)
+
+
+def train_block(
+    *,
+    data_path: str,
+    roles_path: str,
+    outputs: Mapping[str, str],
+    seed_keys: Sequence[Sequence[str | int]],
+    settings: Mapping[str, Any],
+    state_folder: str,
+    execution: Mapping[str, Any],
+    threads: int,
+) -> None:
+    """Train the models of a block and write one file each.
+
+    Finished models and the checkpoint of unfinished ones are kept in `state_folder` until all are
+    done: whatever happens to the outputs meanwhile, a rerun goes on from there.
+
+    Args:
+        data_path: the prepared data set.
+        roles_path: the role matrix.
+        outputs: name of each model to the safetensors file to write.
+        seed_keys: for each model what its seed is drawn from, beside the study's seed.
+        settings: everything else that determines the models.
+        state_folder: folder for the state of this job; removed at the end.
+        execution: the `execution` part of the configuration.
+        threads: CPU threads.
+
+    Raises:
+        Interrupted: asked to stop by a signal; a checkpoint was written.
+        TrainingError: a model diverged.
+    """
+    device = devices.claim(execution["device"], threads)
+    data, matrix = load_data(data_path), roles.load(roles_path)
+    specs = [
+        ModelSpec(name, seed_of(settings["seed"], *key), np.flatnonzero(matrix.row(name) == MEMBER))
+        for name, key in zip(outputs, seed_keys, strict=True)
+    ]
+    folder = Path(state_folder)
+    with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
+        for group in _groups(specs, settings["architecture"], execution["stacking"]):
+            identities = {spec.name: _identity(spec, settings, data, matrix) for spec in group}
+            files = {name: folder / f"{name}.safetensors" for name in identities}
+            if all(_is_finished(files[name], identities[name]) for name in files):
+                log.info("already trained: %s", ", ".join(files))
+                continue
+            start = time.monotonic()
+            stack = Stack(group, settings, data, matrix.epoch_size, device)
+            group_digest = digest(identities)
+            if checkpoint.restore(stack, folder / "checkpoint.safetensors", group_digest):
+                log.info("continuing at step %d of %d", stack.step, stack.total_steps)
+            _run(stack, interruption, folder / "checkpoint.safetensors", group_digest)
+            seconds = (time.monotonic() - start) / len(group)
+            for index, name in enumerate(files):
+                state, masks, history = stack.final(index)
+                facts = provenance(
+                    settings, seconds, device=devices.describe(device), **identities[name]
+                )
+                write_model(files[name], state, masks, facts, history)
+    for name, path in outputs.items():
+        storage.link_or_copy(folder / f"{name}.safetensors", Path(path))
+    shutil.rmtree(folder)
+
+
+def _groups(specs: list[ModelSpec], architecture: str, stacking: str) -> list[list[ModelSpec]]:
+    stacked = ARCHITECTURES[architecture].stacked if stacking == "auto" else stacking == "stacked"
+    return [specs] if stacked else [[spec] for spec in specs]
+
+
+def _identity(
+    spec: ModelSpec, settings: Mapping[str, Any], data: ImageData, matrix: RoleMatrix
+) -> dict[str, Any]:
+    """What a model is: a file with the same identity need not be trained again."""
+    return {
+        "identity": digest([settings, spec.seed, data.digest, array_digest(spec.members)]),
+        "model": spec.name,
+        "seed": spec.seed,
+        "data_digest": data.digest,
+        "roles_digest": array_digest(matrix.row(spec.name)),
+        "epoch_size": matrix.epoch_size,
+    }
+
+
+def _is_finished(path: Path, identity: Mapping[str, Any]) -> bool:
+    if not path.exists():
+        return False
+    try:
+        _, metadata = storage.read_tensors(path)
+    except ArtefactError:
+        return False
+    return metadata["provenance"]["identity"] == identity["identity"]
+
+
+def _run(
+    stack: Stack, interruption: checkpoint.Interruption, checkpoint_path: Path, group_digest: str
+) -> None:
+    title = stack.names[0] if stack.num_models == 1 else f"{stack.num_models} models"
+    start, first_step = time.monotonic(), stack.step
+    with tqdm(
+        total=stack.total_steps, initial=stack.step, desc=title, unit="step", mininterval=1
+    ) as bar:
+        while stack.step < stack.total_steps:
+            stack.train_step()
+            bar.update()
+            if interruption.requested:
+                checkpoint.save(stack, checkpoint_path, group_digest)
+                raise Interrupted(
+                    f"asked to stop at step {stack.step} of {stack.total_steps}; a checkpoint was "
+                    "written. Rerun the workflow to continue from there."
+                )
+            if interruption.checkpoint_is_due():
+                checkpoint.save(stack, checkpoint_path, group_digest)
+            if stack.step % stack.steps_per_epoch == 0:
+                done = (stack.step - first_step) / stack.total_steps * stack.num_models
+                bar.set_postfix(_progress(stack, done / (time.monotonic() - start)))
+    log.info("trained %s: %s", title, bar.postfix)
+
+
+def _progress(stack: Stack, models_per_second: float) -> dict[str, str]:
+    latest = {name: float(np.mean(epochs[-1])) for name, epochs in stack.history.items()}
+    return {
+        "loss": f"{latest['loss']:.3f}",
+        "accuracy": f"{latest['accuracy']:.3f}",
+        "sparsity": f"{latest['sparsity']:.3f}",
+        "models/s": f"{models_per_second:.3g}",
+    }

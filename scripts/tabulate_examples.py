@@ -1,0 +1,16 @@
+"""Rule tabulate_examples."""
+
+from shadowmill.config import Cell
+from shadowmill.jobs import job
+from shadowmill.tables.examples import tabulate
+
+with job(snakemake.log[0]):
+    tabulate(
+        Cell(**snakemake.params.cell),
+        attack=snakemake.params.attack,
+        data_path=snakemake.input.data,
+        score_paths=snakemake.input.scores,
+        attack_path=snakemake.input.attack,
+        roles_path=snakemake.input.roles,
+        output=snakemake.output[0],
+    )

@@ -1,0 +1,14 @@
+"""Rule tabulate_membership."""
+
+from shadowmill.config import Cell
+from shadowmill.jobs import job
+from shadowmill.tables.membership import tabulate
+
+with job(snakemake.log[0]):
+    tabulate(
+        Cell(**snakemake.params.cell),
+        attack=snakemake.wildcards.attack,
+        attack_path=snakemake.input.attack,
+        roles_path=snakemake.input.roles,
+        output=snakemake.output[0],
+    )

@@ -1,0 +1,13 @@
+"""Rule tabulate_training."""
+
+from shadowmill.config import Cell
+from shadowmill.jobs import job
+from shadowmill.tables.training import tabulate
+
+with job(snakemake.log[0]):
+    tabulate(
+        Cell(**snakemake.params.cell),
+        score_paths=snakemake.input.scores,
+        roles_path=snakemake.input.roles,
+        output=snakemake.output[0],
+    )

@@ -1,0 +1,18 @@
+"""Rules train_target and train_shadows_*."""
+
+from pathlib import Path
+
+from shadowmill.jobs import job
+from shadowmill.training.block import train_block
+
+with job(snakemake.log[0]):
+    train_block(
+        data_path=snakemake.input.data,
+        roles_path=snakemake.input.roles,
+        outputs={Path(path).stem: path for path in snakemake.output},
+        seed_keys=snakemake.params.seed_keys,
+        settings=snakemake.params.settings,
+        state_folder=snakemake.params.state,
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from shadowmill.metrics import bootstrap, ranking
+from shadowmill.metrics.bootstrap import two_way_bootstrap
+
+FPRS = [0.1, 0.2]
+
+
+def case(num_models, num_examples, *, seed=0, decimals=9):
+    rng = np.random.default_rng(seed)
+    member_MN = rng.random((num_models, num_examples)) < 0.5
+    return np.round(rng.normal(size=member_MN.shape) + member_MN, decimals), member_MN
+
+
+def naive_tpr(scores, member, fpr):
+    allowed = np.floor(fpr * np.sum(~member) + 1e-9)
+    return max(
+        (
+            np.mean(scores[member] >= threshold)
+            for threshold in scores
+            if np.sum(scores[~member] >= threshold) <= allowed
+        ),
+        default=0.0,
+    )
+
+
+def naive_statistics(scores_MN, member_MN, nonmember_MN, weight_M, weight_N):
+    """Write every resampled pair out, and measure the lists with the plain metrics."""
+    rows = np.repeat(np.arange(len(weight_M)), weight_M.astype(int))
+    columns = np.repeat(np.arange(len(weight_N)), weight_N.astype(int))
+    lists = []
+    for row in rows:
+        used = columns[member_MN[row, columns] | nonmember_MN[row, columns]]
+        lists.append((scores_MN[row, used], member_MN[row, used]))
+    pooled = tuple(np.concatenate(part) for part in zip(*lists, strict=True))
+
+    def measure(scores, member):
+        return [ranking.auc(scores, member), *(naive_tpr(scores, member, fpr) for fpr in FPRS)]
+
+    return np.array([np.mean([measure(*one) for one in lists], axis=0), measure(*pooled)])
+
+
+@pytest.mark.parametrize("decimals", [9, 1, 0])
+@pytest.mark.parametrize("unused", [0.0, 0.2])
+def test_equals_naive_resampling(decimals, unused):
+    scores_MN, member_MN = case(4, 40, decimals=decimals)
+    used_MN = np.random.default_rng(1).random(member_MN.shape) >= unused
+    member_MN, nonmember_MN = member_MN & used_MN, ~member_MN & used_MN
+    result = two_way_bootstrap(
+        scores_MN, member_MN, FPRS, 12, seed=3, confidence=0.8, nonmember_MN=nonmember_MN
+    )
+    rng = np.random.default_rng(3)
+    arguments = scores_MN, member_MN, nonmember_MN
+    replicates = [
+        naive_statistics(*arguments, *bootstrap._draw_weights(rng, 4, 40)) for _ in range(12)
+    ]
+    values = naive_statistics(*arguments, np.ones(4), np.ones(40))
+    low, high = np.quantile(replicates, [0.1, 0.9], axis=0)
+    for row, aggregate in enumerate(["mean", "pooled"]):
+        for column, name in enumerate(["auc", "tpr_at_fpr_0.1", "tpr_at_fpr_0.2"]):
+            expected = values[row, column], low[row, column], high[row, column]
+            assert result[name, aggregate] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_values_are_the_plain_metrics():
+    scores_MN, member_MN = case(5, 300, decimals=1)
+    result = two_way_bootstrap(scores_MN, member_MN, [0.01], 2, seed=0)
+    rows = list(zip(scores_MN, member_MN, strict=True))
+    for name, metric in (
+        ("auc", ranking.auc),
+        ("tpr_at_fpr_0.01", lambda *row: ranking.tpr_at_fpr(*row, 0.01)),
+    ):
+        assert result[name, "mean"].value == pytest.approx(np.mean([metric(*row) for row in rows]))
+        pooled = metric(scores_MN.ravel(), member_MN.ravel())
+        assert result[name, "pooled"].value == pytest.approx(pooled)
+
+
+def test_constant_scores():
+    _, member_MN = case(5, 60)
+    result = two_way_bootstrap(np.zeros((5, 60)), member_MN, FPRS, 20, seed=0)
+    for (name, _), estimate in result.items():
+        assert estimate == ((0.5,) * 3 if name == "auc" else (0,) * 3)
+
+
+def test_seed_decides():
+    scores_MN, member_MN = case(5, 100)
+    first, again, other = (
+        two_way_bootstrap(scores_MN, member_MN, FPRS, 30, seed=seed) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["auc", "mean"].value == other["auc", "mean"].value
+    assert first["auc", "mean"].low != other["auc", "mean"].low
+
+
+def test_fpr_that_only_the_pool_resolves():
+    scores_MN, member_MN = case(10, 100)
+    result = two_way_bootstrap(scores_MN, member_MN, [0.01, 1e-5], 10, seed=0)
+    assert np.isnan(result["tpr_at_fpr_0.01", "mean"]).all()
+    assert np.isfinite(result["tpr_at_fpr_0.01", "pooled"]).all()
+    assert np.isnan(result["tpr_at_fpr_1e-05", "pooled"]).all()
+    assert np.isfinite(result["auc", "mean"]).all()
+
+
+def test_covers_when_examples_differ():
+    """Half of the examples leak (d = 3), half do not: which ones are drawn is most of the noise."""
+    rng = np.random.default_rng(0)
+    truth = (0.5 + norm.cdf(3 / np.sqrt(2))) / 2
+    hits, widths, values = 0, [], []
+    for seed in range(80):
+        member_MN = rng.random((24, 150)) < 0.5
+        leak_N = 3.0 * (rng.random(150) < 0.5)
+        scores_MN = rng.normal(size=(24, 150)) + member_MN * leak_N
+        value, low, high = two_way_bootstrap(scores_MN, member_MN, [], 60, seed)["auc", "mean"]
+        hits += low < truth < high
+        widths.append(high - low)
+        values.append(value)
+    assert hits / 80 >= 0.86
+    # Neither too narrow (resampled models alone give less than half) nor far too wide.
+    assert 0.8 < np.mean(widths) / (2 * 1.96 * np.std(values)) < 1.4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores_MN": np.zeros((3, 9))}, r"scores have shape \(3, 9\)"),
+        ({"scores_MN": np.full((3, 10), np.nan)}, "score of model 0 for example 0 is NaN"),
+        (
+            {"member_MN": np.ones((3, 10), dtype=bool)},
+            r"models \[0, 1, 2\] of 3 have no non-member",
+        ),
+        ({"member_MN": np.zeros((3, 10), dtype=bool)}, "have no member, expected"),
+        (
+            {"nonmember_MN": np.ones((3, 10), dtype=np.int8)},
+            "expected one shape .* and bool labels",
+        ),
+        ({"fprs": [0.1, 1.5]}, "FPR is 1.5, expected more than 0"),
+        ({"fprs": [0]}, "FPR is 0, expected more than 0"),
+        ({"replicates": 1}, "replicates is 1, expected at least 2"),
+        ({"confidence": 95}, "confidence is 95, expected"),
+    ],
+)
+def test_errors(change, message):
+    member_MN = np.tile([True, False], (3, 5))
+    arguments = {
+        "scores_MN": np.zeros((3, 10)),
+        "member_MN": member_MN,
+        "fprs": [0.5],
+        "replicates": 5,
+        "seed": 0,
+    }
+    with pytest.raises(ValueError, match=message):
+        two_way_bootstrap(**arguments | change)
