@@ -1,13 +1,16 @@
 # What all rules share: the validated configuration, and lists of file names.
 # The experiment grid itself is in scripts/shadowmill/config.
 
+import os
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, f"{workflow.basedir}/scripts")
+# Jobs and this file use the package of this checkout, whatever else is installed.
+SCRIPTS = f"{workflow.basedir}/scripts"
+sys.path.insert(0, SCRIPTS)
+os.environ.update(PYTHONPATH=SCRIPTS)
 
 from shadowmill.config import Cell, load
 from shadowmill.config.study import shadow_names
@@ -59,7 +62,7 @@ wildcard_constraints:
 
 def code_of(script):
     """Digest of a rule's script and all it imports: part of the parameters of cheap rules."""
-    return source_digest(Path(workflow.basedir, "scripts", script))
+    return source_digest(f"{SCRIPTS}/{script}")
 
 
 def study_of(wildcards):
@@ -148,3 +151,29 @@ def figure_files(study):
 def study_files(study):
     """Everything that a study is run for."""
     return table_files(study) + figure_files(study)
+
+
+def models_output(files):
+    """Model files, deleted after scoring if the configuration says so."""
+    return files if CONFIG.keep_models else temp(files)
+
+
+def table_parts(wildcards):
+    """Tables of the configurations that make up a table of a study."""
+    study = study_of(wildcards)
+    if wildcards.table == "membership_metrics":
+        return cell_files(study, *(f"attacks/{attack}.csv" for attack in study.attacks))
+    return cell_files(study, f"{wildcards.table}.csv")
+
+
+def figure_output(name, title):
+    """PNG, which the report shows, and PDF of a figure of a study."""
+    path = f"results/{{study}}/figures/{name}"
+    shown = report(
+        f"{path}.png",
+        caption=f"report/{name.split('-')[0]}.rst",
+        category="{study}",
+        subcategory="figures",
+        labels={"figure": title},
+    )
+    return [shown, f"{path}.pdf"]

@@ -3,19 +3,6 @@
 # Steps:   one rule per figure
 
 
-def figure_output(name, title):
-    """PNG, which the report shows, and PDF of a figure of a study."""
-    path = f"results/{{study}}/figures/{name}"
-    shown = report(
-        f"{path}.png",
-        caption=f"report/{name.split('-')[0]}.rst",
-        category="{study}",
-        subcategory="figures",
-        labels={"figure": title},
-    )
-    return [shown, f"{path}.pdf"]
-
-
 rule plot_roc:
     """ROC curves of the study's first attack."""
     input:

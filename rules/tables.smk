@@ -64,14 +64,6 @@ rule tabulate_examples:
         "../scripts/tabulate_examples.py"
 
 
-def table_parts(wildcards):
-    """Tables of the configurations that make up a table of a study."""
-    study = study_of(wildcards)
-    if wildcards.table == "membership_metrics":
-        return cell_files(study, *(f"attacks/{attack}.csv" for attack in study.attacks))
-    return cell_files(study, f"{wildcards.table}.csv")
-
-
 rule join_table:
     """Put the tables of all configurations of a study together."""
     input:

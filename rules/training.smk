@@ -7,11 +7,6 @@
 # when it is scored. The trainer's code is tracked by TRAINING_VERSION, not by its text.
 
 
-def models_output(files):
-    """Model files, deleted after scoring if the configuration says so."""
-    return files if CONFIG.keep_models else temp(files)
-
-
 rule train_target:
     """Train one audited model."""
     input:

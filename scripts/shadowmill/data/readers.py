@@ -131,9 +131,9 @@ def _download(fetch: Callable[[], Any], name: str, root: Path) -> Any:
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name}: not found in {root}, and it cannot be downloaded ({error}). On a machine "
-            f"with network run `snakemake results/data/{name}.h5`, or fetch the files by hand; then "
-            f"put them into that folder, or name the folder that has them in workflow_config.yaml "
-            f"under data.root (data.roots.{name} for this data set alone)."
+            f"with network run `snakemake --cores 1 results/data/{name}.h5`, or fetch the files by "
+            "hand; then put them into that folder, or name the folder that has them in "
+            f"workflow_config.yaml under data.root (data.roots.{name} for this data set alone)."
         ) from error
 
 

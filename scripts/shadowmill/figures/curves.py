@@ -27,7 +27,7 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
     """
     table = _headline(membership_path, attack)
     settings = list(table.groupby(_SETTING, sort=False))
-    figure, axes = style.panels(len(settings), len(_METRICS))
+    figure, axes = style.panels(len(settings), len(_METRICS), legend_beside=True)
     for row, (setting, part) in enumerate(settings):
         for column, (metric, title) in enumerate(_METRICS.items()):
             panel = axes[row, column]
@@ -35,8 +35,8 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
             panel.axhline(_chance(metric), color="#888888", lw=0.8, ls="--", label="chance")
             panel.set(ylabel=f"{title} of the attack", title=style.setting_title(*setting))
             if metric != "auc":
-                panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        style.legend_right(axes[row, -1])
+                style.percentages(panel.yaxis)
+        style.legend_beside(axes[row, -1])
     figure.suptitle(f"{ATTACKS[attack].title}; bars: 95 % intervals", fontsize=9)
     style.save(figure, outputs)
 
@@ -50,12 +50,12 @@ def plot_accuracy(training_path: str, outputs: Sequence[str]) -> None:
     """
     table = _accuracy(training_path)
     settings = list(table.groupby(_SETTING, sort=False))
-    figure, axes = style.panels(len(settings), 1)
+    figure, axes = style.panels(len(settings), 1, legend_beside=True)
     for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
         _draw_against_sparsity(panel, part)
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        style.percentages(panel.yaxis)
         panel.set(ylabel="test accuracy", title=style.setting_title(*setting))
-        style.legend_right(panel)
+        style.legend_beside(panel)
     figure.suptitle("Mean over models; bars: central 95 % of models", fontsize=9)
     style.save(figure, outputs)
 
@@ -76,7 +76,7 @@ def plot_tradeoff(
     keys = [*_SETTING, "variant"]
     both = leakage.merge(_accuracy(training_path), on=keys, suffixes=("", "_accuracy"))
     settings = list(both.groupby(_SETTING, sort=False))
-    figure, axes = style.panels(len(settings), 1)
+    figure, axes = style.panels(len(settings), 1, legend_beside=True)
     for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
         for row in part.itertuples():
             variant = Variant.parse(row.variant)
@@ -91,11 +91,11 @@ def plot_tradeoff(
                 elinewidth=0.8,
                 label=style.variant_title(variant),
             )
-        panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        style.percentages(panel.xaxis)
         panel.set(
             xlabel="test accuracy", ylabel="AUC of the attack", title=style.setting_title(*setting)
         )
-        style.legend_right(panel)
+        style.legend_beside(panel)
     figure.suptitle(f"{ATTACKS[attack].title}; better: lower right", fontsize=9)
     style.save(figure, outputs)
 

@@ -36,11 +36,13 @@ def plot(
     """
     data = load_data(data_path)
     shadows = read_scores(score_paths, roles.load(roles_path), identity_only=True)
-    order = read_csv(examples_path).sort_values("rank", kind="stable")["example"].to_numpy()
+    table = read_csv(examples_path)
+    most = table.nsmallest(_PER_ROW, "rank")["example"]
+    # Least exposed: φ is the same with and without the example, not lower with it by chance.
+    least = table.iloc[table["separation"].abs().argsort(kind="stable")[:_PER_ROW]]["example"]
     figure, axes = style.panels(4, _PER_ROW, height_ratios=[1, 1.1, 1, 1.1])
     figure.set_size_inches(7, 6.2)
-    for top, chosen in ((0, order[:_PER_ROW]), (2, order[::-1][:_PER_ROW])):
-        kind = "most" if top == 0 else "least"
+    for top, kind, chosen in ((0, "most", most), (2, "least", least)):
         for column, example in enumerate(chosen):
             _draw_image(axes[top, column], data, example)
             _draw_histogram(axes[top + 1, column], shadows, example)

@@ -85,7 +85,7 @@ def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str], roles_path: st
         )
     lowest = 10 ** np.ceil(np.log10(10 * floor))
     panel.plot([lowest, 1], [lowest, 1], color="#888888", lw=0.8, ls="--", label="chance")
-    panel.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1), aspect="equal")
+    panel.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1))
     panel.legend(loc="lower right")
 
 

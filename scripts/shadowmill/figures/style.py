@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.config import Variant
 from shadowmill.data import DATASETS
 
-PANEL_INCHES = (3.3, 2.7)
+_PANEL_INCHES = (3.0, 2.7)
+_LEGEND_INCHES = 1.4
 
 # Okabe and Ito's palette, one colour per method; further methods take the next ones.
 _COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -80,22 +84,30 @@ def setting_title(dataset: str, architecture: str) -> str:
     return f"{DATASETS[dataset].title}, {ARCHITECTURES[architecture].title}"
 
 
-def panels(rows: int, columns: int, **options: bool | str) -> tuple[Figure, np.ndarray]:
-    """A grid of panels of the usual size."""
-    width, height = PANEL_INCHES
+def panels(
+    rows: int, columns: int, *, legend_beside: bool = False, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """A grid of panels of the usual size, with room for a legend beside it if wanted."""
+    width, height = _PANEL_INCHES
     return plt.subplots(
         rows,
         columns,
-        figsize=(width * columns, height * rows),
+        figsize=(width * columns + _LEGEND_INCHES * legend_beside, height * rows),
         squeeze=False,
         layout="constrained",
         **options,
     )
 
 
-def legend_right(axes: Axes) -> None:
-    """Put the legend beside the axes, where it hides nothing."""
+def legend_beside(axes: Axes) -> None:
+    """Put the legend to the right of the axes, where it hides nothing."""
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def percentages(axis: Axis) -> None:
+    """Label a few ticks of an axis as percentages."""
+    axis.set_major_locator(MaxNLocator(5))
+    axis.set_major_formatter(PercentFormatter(1, decimals=1))
 
 
 def save(figure: Figure, paths: Sequence[str | Path]) -> None:

@@ -1,0 +1,65 @@
+# make quickstart   set up .venv, run the study `quickstart`, print its results
+# make test         set up .venv, run all tests
+# `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup quickstart report test lint benchmark rulegraph upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
+
+setup: $(INSTALLED)  ## create .venv with the package and the tested versions of all it needs
+
+$(INSTALLED): pyproject.toml envs/constraints.txt
+	@command -v git >/dev/null || { echo "git is missing: install it first" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	@echo "Setting up $(VENV): a few minutes and about 6 GB, mostly PyTorch"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[dev]'
+	@touch $@
+
+quickstart: $(INSTALLED)  ## a whole audit on real data, minutes on two cores
+	@snakemake --profile profiles/local quickstart
+	@$(MAKE) --no-print-directory report STUDY=quickstart
+	@python scripts/print_summary.py quickstart
+
+STUDY ?= quickstart
+report: $(INSTALLED)  ## results/report.html of a finished study: make report STUDY=pruning
+	@if [ -n "$$(find results/$(STUDY)/tables results/$(STUDY)/figures -newer results/report.html 2>&1)" ]; then \
+		snakemake --quiet host --report results/report.html -- $(STUDY); fi
+
+test: $(INSTALLED)  ## all tests; those of Slurm need the Debian packages slurm-wlm and munge
+	@python -m pytest
+
+lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter
+	ruff check . && ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+benchmark: $(INSTALLED)  ## speed, as ratios measured in one run
+	@python benchmarks/run.py
+
+rulegraph: $(INSTALLED)  ## docs/rulegraph.svg, needs graphviz
+	snakemake --rulegraph -- pruning | dot -Tsvg > docs/rulegraph.svg
+
+upgrade:  ## newest versions of everything into envs/constraints.txt; run the tests afterwards
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	{ sed -n '/^#/p' envs/constraints.txt; $(VENV)/bin/python -m pip freeze --exclude-editable; } > envs/constraints.new
+	mv envs/constraints.new envs/constraints.txt
+	@touch $(INSTALLED)
+
+slurm-sandbox:  ## start a private Slurm cluster of four emulated nodes on this machine
+	@scripts/slurm_sandbox.sh start
+
+slurm-sandbox-stop:  ## stop it
+	@scripts/slurm_sandbox.sh stop
+
+slurm-cleanup:  ## after a lost driver: cancel this checkout's Slurm jobs, remove the lock
+	@scripts/slurm_cleanup.sh

@@ -1,0 +1,159 @@
+"""Whole training jobs: files, interruptions, what is kept."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from jobs_for_tests import PRUNING, settings_of
+
+from shadowmill import roles
+from shadowmill.training.block import train_block
+from shadowmill.training.modelfile import read_model
+
+NAMES = [f"shadow-00-{slot}" for slot in range(4)]
+EXECUTION = {"device": "cpu", "stacking": "stacked", "checkpoint_minutes": 5}
+
+
+@pytest.fixture
+def job(digits_path, tmp_path):
+    """Arguments of a small training job."""
+    roles.draw(tmp_path / "roles.h5", NAMES, {"target-1": 1}, 1797, 0)
+    return {
+        "data_path": str(digits_path),
+        "roles_path": str(tmp_path / "roles.h5"),
+        "outputs": {name: str(tmp_path / "models" / f"{name}.safetensors") for name in NAMES},
+        "seed_keys": [["shadow", k] for k in range(4)],
+        "settings": settings_of(PRUNING["dpf"], epochs=3),
+        "state_folder": str(tmp_path / "state"),
+        "execution": EXECUTION,
+        "threads": 1,
+    }
+
+
+@pytest.fixture(autouse=True)
+def models_folder(tmp_path):
+    (tmp_path / "models").mkdir()
+
+
+def states(job):
+    return {name: read_model(path).state for name, path in job["outputs"].items()}
+
+
+def assert_identical(one, other):
+    for name in NAMES:
+        assert all(torch.equal(one[name][key], tensor) for key, tensor in other[name].items())
+
+
+def test_files_say_what_they_are(job):
+    train_block(**job)
+    model = read_model(job["outputs"]["shadow-00-2"])
+    assert model.provenance["model"] == "shadow-00-2"
+    assert model.provenance["settings"] == job["settings"]
+    assert model.provenance["device"] == "cpu"
+    assert len(model.history["loss"]) == 3
+    assert model.history["sparsity"][-1] == pytest.approx(0.9, abs=1e-3)
+    assert not Path(job["state_folder"]).exists()
+
+
+def test_stacked_and_sequential_execution_agree(job):
+    train_block(**job)
+    stacked = states(job)
+    train_block(**job | {"execution": EXECUTION | {"stacking": "sequential"}})
+    for name, state in states(job).items():
+        for key, tensor in state.items():
+            torch.testing.assert_close(tensor, stacked[name][key], rtol=1e-4, atol=1e-4)
+
+
+def test_a_block_of_two_trains_the_same_models_as_a_block_of_four(job):
+    train_block(**job)
+    together = states(job)
+    half = job["outputs"].items()
+    train_block(**job | {"outputs": dict(list(half)[2:]), "seed_keys": job["seed_keys"][2:]})
+    for name in NAMES[2:]:
+        for key, tensor in read_model(job["outputs"][name]).state.items():
+            torch.testing.assert_close(tensor, together[name][key], rtol=1e-4, atol=1e-4)
+
+
+SCRIPT = """
+import json, sys, torch
+from shadowmill.jobs import job
+from shadowmill.training.block import train_block
+torch.use_deterministic_algorithms(True)
+arguments = json.loads(sys.argv[1])
+with job(arguments.pop("log")):
+    train_block(**arguments)
+"""
+
+
+def start(job, tmp_path):
+    arguments = job | {"log": str(tmp_path / "log")}
+    command = [sys.executable, "-c", SCRIPT, json.dumps(arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+@pytest.mark.parametrize("stacking", ["stacked", "sequential"])
+def test_interrupted_job_continues_to_the_same_models(job, tmp_path, number, stacking):
+    job["settings"] = settings_of(PRUNING["dpf"], epochs=8)
+    job["execution"] = EXECUTION | {"stacking": stacking}
+    train_block(**job)
+    undisturbed = states(job)
+    for path in job["outputs"].values():
+        Path(path).unlink()
+    # A checkpoint after every step, so that SIGKILL finds one.
+    job["execution"] |= {"checkpoint_minutes": 1e-9}
+    process = start(job, tmp_path)
+    waited_for = NAMES[0] + ".safetensors" if stacking == "sequential" else "checkpoint.safetensors"
+    wait_for(Path(job["state_folder"], waited_for), process)
+    process.send_signal(number)
+    message = process.communicate()[1]
+    assert process.returncode == (-9 if number == signal.SIGKILL else 1), message
+    if number != signal.SIGKILL:
+        assert "a checkpoint was written" in message
+        assert "Traceback" not in message
+    assert not any(Path(path).exists() for path in job["outputs"].values())
+    again = start(job, tmp_path)
+    assert again.wait() == 0, again.stderr.read()
+    log = (tmp_path / "log").read_text()
+    assert "continuing at step" in log or "already trained" in log
+    assert_identical(states(job), undisturbed)
+
+
+def test_models_finished_before_a_crash_are_not_trained_again(job, tmp_path, caplog):
+    caplog.set_level("INFO")
+    job["execution"] = EXECUTION | {"stacking": "sequential"}
+    train_block(**job)
+    state = Path(job["state_folder"])
+    state.mkdir()
+    kept = Path(job["outputs"]["shadow-00-1"])
+    before = kept.rename(state / "shadow-00-1.safetensors").stat().st_ino
+    caplog.clear()
+    train_block(**job)
+    assert "already trained: shadow-00-1" in caplog.text
+    assert kept.stat().st_ino == before
+
+
+def test_kept_models_of_other_settings_are_trained_again(job):
+    train_block(**job)
+    old = states(job)
+    state = Path(job["state_folder"])
+    state.mkdir()
+    for name in NAMES:
+        Path(job["outputs"][name]).rename(state / f"{name}.safetensors")
+    job["settings"] = settings_of(PRUNING["dpf"], epochs=3, learning_rate=0.01)
+    train_block(**job)
+    new = states(job)
+    assert not torch.equal(new[NAMES[0]]["0.weight"], old[NAMES[0]]["0.weight"])

@@ -1,0 +1,49 @@
+"""Interrupted and resumed equals uninterrupted, bit for bit."""
+
+import pytest
+import torch
+from jobs_for_tests import PRUNING, make_specs, settings_of
+
+from shadowmill.training import checkpoint
+from shadowmill.training.lockstep import Stack
+
+
+def stack_of(digits, pruning):
+    return Stack(make_specs(2), settings_of(pruning), digits, 200, torch.device("cpu"))
+
+
+def run(stack, stop):
+    while stack.step < stop:
+        stack.train_step()
+    return stack
+
+
+# Before the first step, in the middle of an epoch, at its end, around mask updates, at the end.
+@pytest.mark.parametrize("stop", [0, 4, 6, 7, 13, 23, 24])
+def test_resumed_equals_uninterrupted(digits, pruning, tmp_path, stop):
+    whole = run(stack_of(digits, pruning), 24)
+    assert whole.total_steps == 24
+    checkpoint.save(run(stack_of(digits, pruning), stop), tmp_path / "c", "digest")
+    resumed = stack_of(digits, pruning)
+    assert checkpoint.restore(resumed, tmp_path / "c", "digest")
+    assert resumed.step == stop
+    run(resumed, 24)
+    for index in range(2):
+        (state, masks, history), expected = resumed.final(index), whole.final(index)
+        assert all(torch.equal(state[name], tensor) for name, tensor in expected[0].items())
+        assert all(torch.equal(masks[name], mask) for name, mask in expected[1].items())
+        assert history == expected[2]
+
+
+def test_checkpoint_of_other_settings_is_not_used(digits, tmp_path):
+    checkpoint.save(run(stack_of(digits, PRUNING["dense"]), 3), tmp_path / "c", "digest")
+    fresh = stack_of(digits, PRUNING["dense"])
+    assert not checkpoint.restore(fresh, tmp_path / "c", "other digest")
+    assert fresh.step == 0
+
+
+def test_damaged_checkpoint_is_not_used(digits, tmp_path):
+    path = tmp_path / "c"
+    checkpoint.save(run(stack_of(digits, PRUNING["dense"]), 3), path, "digest")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert not checkpoint.restore(stack_of(digits, PRUNING["dense"]), path, "digest")

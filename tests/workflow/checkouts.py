@@ -1,0 +1,100 @@
+"""Whole runs of the workflow, on copies of the checkout with a small study of the same shape."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+SMALL = {
+    "build": ["small"],
+    "recipes": {
+        "short": {
+            "learning_rate": 0.02,
+            "epochs": 3,
+            "batch_size": 64,
+            "schedule": {"name": "one_cycle", "warmup": 0.3},
+        }
+    },
+    "studies": {
+        "small": {
+            "datasets": ["digits"],
+            "architectures": ["small_convnet"],
+            "variants": ["static-0.5", "dpf-0.9"],
+            "recipe": "short",
+            "pruning": {"static": {"epoch": 1}, "dpf": {"every": 4, "target_epoch": 2}},
+            "target_seeds": [7],
+            "num_shadows": 8,
+            "models_per_job": 4,
+            "attacks": ["lira_online", "lira_fixed"],
+        }
+    },
+}
+
+
+class Checkout:
+    """A copy of the checkout in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.results = folder / "results"
+
+    @classmethod
+    def create(cls, folder, config=SMALL):
+        folder.mkdir()
+        for name in ("Snakefile", "rules", "scripts", "envs", "profiles"):
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
+        (folder / "slurm").symlink_to("profiles/slurm")
+        checkout = cls(folder)
+        checkout.configure(config)
+        return checkout
+
+    def copy(self, folder):
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Checkout(folder)
+
+    def configure(self, config):
+        (self.folder / "workflow_config.yaml").write_text(yaml.safe_dump(config))
+
+    def start(self, *arguments, **options):
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        environment = os.environ | options.pop("environment", {})
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **options,
+        )
+
+    def snakemake(self, *arguments, expect=0, **options):
+        process = self.start(*arguments, **options)
+        output = process.communicate()[0]
+        assert process.returncode == expect, output
+        return output
+
+    def run(self, *targets, expect=0):
+        """Run with the local profile."""
+        profile = ("--profile", "profiles/local", "--cores", "2", "--quiet", "host", "reason")
+        return self.snakemake(*profile, "--", *targets, expect=expect)
+
+    def planned(self, *targets):
+        """Name of each rule that would run to its number of jobs."""
+        output = self.snakemake("-n", "--profile", "profiles/local", "--", *targets)
+        if "Nothing to be done" in output:
+            return {}
+        table = output.rsplit("Job stats:", 1)[1].split("\n\n", 1)[0]
+        counts = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
+        total = int(counts.pop("total"))
+        jobs = {name: int(count) for name, count in counts.items()}
+        assert sum(jobs.values()) == total
+        return jobs

@@ -1,0 +1,206 @@
+"""What would run: job counts, targeted rebuilds, and what a change of settings or code redoes."""
+
+import copy
+import re
+
+import pytest
+import yaml
+from checkouts import ROOT, SMALL, Checkout
+
+EVERYTHING = {
+    "dataset": 1,
+    "roles": 1,
+    "train_target": 2,
+    "train_shadows_4": 4,
+    "score_block": 6,
+    "attack": 4,
+    "tabulate_training": 2,
+    "tabulate_membership": 4,
+    "tabulate_examples": 2,
+    "join_table": 3,
+    "plot_roc": 1,
+    "plot_leakage": 1,
+    "plot_accuracy": 1,
+    "plot_tradeoff": 1,
+    "plot_examples": 2,
+}
+
+CELL = "results/small/digits/small_convnet"
+
+
+def changed(*path, to):
+    config = copy.deepcopy(SMALL)
+    place = config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return config
+
+
+def test_whole_small_study(fresh):
+    assert fresh.planned() == EVERYTHING | {"all": 1}
+
+
+def test_shipped_pruning_study(tmp_path):
+    config = yaml.safe_load((ROOT / "workflow_config.yaml").read_text())
+    checkout = Checkout.create(tmp_path / "checkout", config)
+    cells = 11 * 2
+    assert checkout.planned("pruning") == {
+        "dataset": 2,
+        "roles": 2,
+        "train_target": cells * 3,
+        "train_shadows_8": cells * 8,
+        "score_block": cells * (8 + 3),
+        "attack": cells * 3,
+        "tabulate_training": cells,
+        "tabulate_membership": cells * 3,
+        "tabulate_examples": cells,
+        "join_table": 3,
+        "plot_roc": 1,
+        "plot_leakage": 1,
+        "plot_accuracy": 1,
+        "plot_tradeoff": 1,
+        "plot_examples": cells,
+        "pruning": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("models", {"train_target": 2, "train_shadows_4": 4}),
+        ("scores", {"score_block": 6}),
+        ("attacks", {"attack": 4}),
+        ("tables", {"join_table": 3, "tabulate_examples": 2}),
+        ("figures", {"plot_roc": 1, "plot_examples": 2}),
+        ("small", EVERYTHING),
+    ],
+)
+def test_named_targets(fresh, target, rules):
+    planned = fresh.planned(target)
+    assert planned | rules == planned
+    assert planned[target] == 1
+
+
+def test_one_figure_needs_only_its_own_part(fresh):
+    planned = fresh.planned("results/small/figures/examples-digits-small_convnet-dpf-0.9.png")
+    assert planned["train_shadows_4"] == 2
+    assert "train_target" in planned  # an attack file holds the targets too
+    assert "plot_roc" not in planned
+    assert "join_table" not in planned
+
+
+def test_nothing_to_do_when_finished(finished):
+    assert finished.planned() == {}
+
+
+def test_deleted_figure_is_one_job(finished):
+    (finished.results / "small/figures/roc.png").unlink()
+    assert finished.planned("results/small/figures/roc.png") == {"plot_roc": 1}
+
+
+def test_deleted_score_file_rescores_one_block_and_retrains_nothing(finished):
+    (finished.folder / f"{CELL}/dpf-0.9/scores/shadow-01.h5").unlink()
+    assert finished.planned("scores") == {"score_block": 1, "scores": 1}
+
+
+def test_more_shadows_train_only_the_new_ones(finished):
+    finished.configure(changed("studies", "small", "num_shadows", to=16))
+    planned = finished.planned()
+    assert planned["train_shadows_4"] == 4  # two new blocks of each of two variants
+    assert planned["score_block"] == 4
+    assert "train_target" not in planned
+
+
+def test_one_more_target_trains_only_that(finished):
+    finished.configure(changed("studies", "small", "target_seeds", to=[7, 8]))
+    planned = finished.planned()
+    assert planned["train_target"] == 2
+    assert planned["score_block"] == 2
+    assert "train_shadows_4" not in planned
+
+
+def test_one_more_variant_trains_only_that(finished):
+    finished.configure(
+        changed("studies", "small", "variants", to=["static-0.5", "dpf-0.9", "dense"])
+    )
+    planned = finished.planned()
+    assert planned["train_shadows_4"] == 2
+    assert planned["attack"] == 2
+
+
+def test_a_methods_setting_retrains_that_method_alone(finished):
+    finished.configure(changed("studies", "small", "pruning", "static", "epoch", to=2))
+    planned = finished.planned()
+    assert planned["train_shadows_4"] == 2
+    assert planned["train_target"] == 1
+    assert planned["attack"] == 2
+
+
+def test_a_recipes_setting_retrains_its_studies(finished):
+    finished.configure(changed("recipes", "short", "learning_rate", to=0.03))
+    assert finished.planned()["train_shadows_4"] == 4
+
+
+def test_other_queries_rescore_and_retrain_nothing(finished):
+    finished.configure(changed("studies", "small", "queries", to={"shift": 1}))
+    planned = finished.planned()
+    assert planned["score_block"] == 6
+    assert not any(rule.startswith("train") for rule in planned)
+
+
+def test_one_more_attack_is_only_that(finished):
+    attacks = ["lira_online", "lira_fixed", "lira_offline"]
+    finished.configure(changed("studies", "small", "attacks", to=attacks))
+    planned = finished.planned()
+    assert planned["attack"] == 2
+    assert planned["tabulate_membership"] == 2
+    assert "score_block" not in planned
+
+
+def test_execution_settings_redo_nothing(finished):
+    execution = {"checkpoint_minutes": 1, "stacking": "sequential", "device": "cpu"}
+    finished.configure(SMALL | {"execution": execution})
+    assert finished.planned() == {}
+
+
+def test_prepared_data_can_be_deleted_and_made_again(finished):
+    (finished.results / "data/digits.h5").unlink()
+    assert finished.planned() == {}
+    finished.run("results/data/digits.h5")
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "rules"),
+    [
+        ("scripts/shadowmill/figures/roc.py", {"plot_roc": 1}),
+        ("scripts/plot_roc.py", {"plot_roc": 1}),
+        ("scripts/shadowmill/training/lockstep.py", {}),
+        ("scripts/train_models.py", {}),
+        ("scripts/shadowmill/scores/score.py", {}),
+    ],
+)
+def test_a_comment_redraws_but_does_not_retrain(finished, file, rules):
+    path = finished.folder / file
+    path.write_text(path.read_text() + "\n# a comment\n")
+    planned = finished.planned()
+    planned.pop("all", None)
+    assert planned == rules
+
+
+def test_a_new_training_version_retrains(finished):
+    path = finished.folder / "scripts/shadowmill/training/__init__.py"
+    text = path.read_text()
+    path.write_text(re.sub(r"TRAINING_VERSION = \d+", "TRAINING_VERSION = 999", text))
+    assert finished.planned()["train_shadows_4"] == 4
+
+
+def test_rule_graph_has_one_node_for_all_shadows(fresh):
+    graph = fresh.snakemake("--rulegraph", "--quiet", "all", "--", "small")
+    labels = re.findall(r'label *= *"(\w+)"', graph)
+    assert sorted(labels) == sorted([*EVERYTHING, "small"])
+
+
+def test_lint_is_clean(fresh):
+    assert "Congratulations" in fresh.snakemake("--lint")
