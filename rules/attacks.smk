@@ -1,4 +1,4 @@
-# Inputs:  the score files of a configuration, results/{study}/{dataset}/roles.h5
+# Inputs:  the score files of a configuration
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{attack}.h5
 # Steps:   attack every target with the shadows, and every shadow with the other shadows
 
@@ -6,7 +6,6 @@
 rule attack:
     """One attack on all models of a configuration."""
     input:
-        roles="results/{study}/{dataset}/roles.h5",
         target_scores=target_scores,
         shadow_scores=shadow_scores,
     output:

@@ -126,10 +126,26 @@ def cell_files(study, *names):
     return [f"results/{cell.folder}/{name}" for cell in study.cells for name in names]
 
 
+def present_data(study):
+    """Data sets of a study that are prepared already.
+
+    Named targets ask for them directly. Elsewhere they are ancient() inputs, and if one must be
+    prepared again although it is there, as after a kill at the wrong moment, Snakemake (9.27) would
+    forget all jobs that depend on it in no other way.
+    """
+    paths = [f"results/data/{dataset}.h5" for dataset in study.datasets]
+    return [path for path in paths if exists(path)]
+
+
 def model_files(study):
     """All model files of a study."""
     names = [name for block in study.blocks for name in study.models(block)]
     return cell_files(study, *(f"models/{name}.safetensors" for name in names))
+
+
+def score_block_files(study):
+    """All score files of a study."""
+    return cell_files(study, *(f"scores/{block}.h5" for block in study.blocks))
 
 
 def attack_files(study):
@@ -150,7 +166,7 @@ def figure_files(study):
 
 def study_files(study):
     """Everything that a study is run for."""
-    return table_files(study) + figure_files(study)
+    return present_data(study) + table_files(study) + figure_files(study)
 
 
 def models_output(files):

@@ -1,5 +1,5 @@
 # Inputs:  published data sets, from data.root or downloaded into it
-# Outputs: results/data/{dataset}.h5, results/{study}/{dataset}/roles.h5
+# Outputs: results/data/{dataset}.h5, results/{study}/{dataset}/roles/{block}.h5
 # Steps:   read or download a data set; draw who trains on what
 
 
@@ -21,17 +21,16 @@ rule dataset:
 
 
 rule roles:
-    """Draw the role matrix of a study on a data set."""
+    """Draw who trains on what, for the models of a block."""
     output:
-        "results/{study}/{dataset}/roles.h5",
+        "results/{study}/{dataset}/roles/{block}.h5",
     log:
-        "results/logs/{study}/{dataset}/roles.log",
+        "results/logs/{study}/{dataset}/roles-{block}.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
         seed=lambda wildcards: study_of(wildcards).seed,
-        targets=lambda wildcards: study_of(wildcards).targets,
-        shadows=lambda wildcards: list(study_of(wildcards).shadows),
+        model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.block),
         pool_size=lambda wildcards: DATASETS[wildcards.dataset].pool_size,
     script:
         "../scripts/draw_roles.py"

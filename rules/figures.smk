@@ -9,10 +9,6 @@ rule plot_roc:
         attacks=lambda wildcards: cell_files(
             study_of(wildcards), f"attacks/{headline(wildcards)}.h5"
         ),
-        roles=lambda wildcards: [
-            f"results/{wildcards.study}/{dataset}/roles.h5"
-            for dataset in study_of(wildcards).datasets
-        ],
     output:
         figure_output("roc", "ROC"),
     log:
@@ -22,7 +18,6 @@ rule plot_roc:
     params:
         attack=headline,
         cells=lambda wildcards: [cell.path for cell in study_of(wildcards).cells],
-        datasets=lambda wildcards: list(study_of(wildcards).datasets),
         code=code_of("plot_roc.py"),
     script:
         "../scripts/plot_roc.py"
@@ -83,7 +78,6 @@ rule plot_examples:
     """The most and the least exposed examples of a configuration."""
     input:
         data=ancient("results/data/{dataset}.h5"),
-        roles="results/{study}/{dataset}/roles.h5",
         scores=shadow_scores,
         examples=f"{CELL}/examples.csv",
     output:

@@ -1,4 +1,4 @@
-# Inputs:  the models of a block, results/data/{dataset}.h5
+# Inputs:  the models of a block, their roles, results/data/{dataset}.h5
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/scores/{block}.h5
 # Steps:   ask every model of the block about every example
 
@@ -7,6 +7,7 @@ rule score_block:
     """Score the models of a block on the pool and on the official test set."""
     input:
         data=ancient("results/data/{dataset}.h5"),
+        roles="results/{study}/{dataset}/roles/{block}.h5",
         models=block_models,
     output:
         f"{CELL}/scores/{{block}}.h5",

@@ -1,4 +1,4 @@
-# Inputs:  score files, attack files, results/{study}/{dataset}/roles.h5
+# Inputs:  score files, attack files
 # Outputs: results/{study}/tables/{table}.csv
 # Steps:   tabulate each configuration, then put a study's tables together
 
@@ -10,7 +10,6 @@ localrules:
 rule tabulate_training:
     """Accuracy, loss and sparsity of the models of a configuration."""
     input:
-        roles="results/{study}/{dataset}/roles.h5",
         scores=all_scores,
     output:
         f"{CELL}/training_results.csv",
@@ -28,7 +27,6 @@ rule tabulate_training:
 rule tabulate_membership:
     """Metrics of one attack on a configuration, with intervals."""
     input:
-        roles="results/{study}/{dataset}/roles.h5",
         attack=f"{CELL}/attacks/{{attack}}.h5",
     output:
         f"{CELL}/attacks/{{attack}}.csv",
@@ -47,7 +45,6 @@ rule tabulate_examples:
     """Exposure of every example of a configuration."""
     input:
         data=ancient("results/data/{dataset}.h5"),
-        roles="results/{study}/{dataset}/roles.h5",
         scores=shadow_scores,
         attack=headline_scores,
     output:

@@ -4,34 +4,31 @@
 rule models:
     """All models of the studies under `build`."""
     input:
-        [model_files(study) for study in BUILT],
+        [present_data(study) + model_files(study) for study in BUILT],
 
 
 rule scores:
     """All score files of the studies under `build`."""
     input:
-        [
-            cell_files(study, *(f"scores/{b}.h5" for b in study.blocks))
-            for study in BUILT
-        ],
+        [present_data(study) + score_block_files(study) for study in BUILT],
 
 
 rule attacks:
     """All attack files of the studies under `build`."""
     input:
-        [attack_files(study) for study in BUILT],
+        [present_data(study) + attack_files(study) for study in BUILT],
 
 
 rule tables:
     """All tables of the studies under `build`."""
     input:
-        [table_files(study) for study in BUILT],
+        [present_data(study) + table_files(study) for study in BUILT],
 
 
 rule figures:
     """All figures of the studies under `build`."""
     input:
-        [figure_files(study) for study in BUILT],
+        [present_data(study) + figure_files(study) for study in BUILT],
 
 
 for study in STUDIES.values():

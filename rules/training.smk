@@ -1,17 +1,17 @@
-# Inputs:  results/data/{dataset}.h5, results/{study}/{dataset}/roles.h5
+# Inputs:  results/data/{dataset}.h5, results/{study}/{dataset}/roles/{block}.h5
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/models/{model}.safetensors
 # Steps:   train a target alone; train a block of shadows in one job
 #
-# Data and roles are ancient(): drawing the roles of more shadows, or preparing the data again, does
-# not retrain. Whether they are still the ones that a model was trained with is checked by digests
-# when it is scored. The trainer's code is tracked by TRAINING_VERSION, not by its text.
+# Data sets are ancient(): preparing one again, say after it was deleted to save space, does not
+# retrain. Whether it is still what a model was trained with is checked by digests in scoring.
+# The trainer's code is tracked by TRAINING_VERSION, not by its text.
 
 
 rule train_target:
     """Train one audited model."""
     input:
         data=ancient("results/data/{dataset}.h5"),
-        roles=ancient("results/{study}/{dataset}/roles.h5"),
+        roles="results/{study}/{dataset}/roles/{target}.h5",
     output:
         models_output([f"{CELL}/models/{{target}}.safetensors"]),
     log:
@@ -21,9 +21,7 @@ rule train_target:
     params:
         version=TRAINING_VERSION,
         settings=training_settings,
-        seed_keys=lambda wildcards: [
-            ["target", study_of(wildcards).targets[wildcards.target]]
-        ],
+        model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.target),
         state=f"{UNFINISHED}/{{target}}",
     script:
         "../scripts/train_models.py"
@@ -37,7 +35,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
             f"train_shadows_{size}"
         input:
             data=ancient("results/data/{dataset}.h5"),
-            roles=ancient("results/{study}/{dataset}/roles.h5"),
+            roles="results/{study}/{dataset}/roles/shadow-{shadow_block}.h5",
         output:
             models_output(
                 [
@@ -54,8 +52,8 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
         params:
             version=TRAINING_VERSION,
             settings=training_settings,
-            seed_keys=lambda wildcards: study_of(wildcards).shadow_keys(
-                int(wildcards.shadow_block)
+            model_keys=lambda wildcards: study_of(wildcards).keys(
+                f"shadow-{wildcards.shadow_block}"
             ),
             state=f"{UNFINISHED}/shadow-{{shadow_block}}",
         script:

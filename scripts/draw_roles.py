@@ -6,8 +6,7 @@ from shadowmill.roles import draw
 with job(snakemake.log[0]):
     draw(
         snakemake.output[0],
-        shadows=snakemake.params.shadows,
-        targets=snakemake.params.targets,
+        models=snakemake.params.model_keys,
         num_examples=snakemake.params.pool_size,
         seed=snakemake.params.seed,
     )

@@ -9,7 +9,6 @@ with job(snakemake.log[0]):
         Cell(**snakemake.params.cell),
         data_path=snakemake.input.data,
         score_paths=snakemake.input.scores,
-        roles_path=snakemake.input.roles,
         examples_path=snakemake.input.examples,
         outputs=snakemake.output,
     )

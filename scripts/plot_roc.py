@@ -9,6 +9,5 @@ with job(snakemake.log[0]):
     plot(
         attack=snakemake.params.attack,
         attack_paths=dict(zip(cells, snakemake.input.attacks, strict=True)),
-        roles_paths=dict(zip(snakemake.params.datasets, snakemake.input.roles, strict=True)),
         outputs=snakemake.output,
     )

@@ -8,6 +8,5 @@ with job(snakemake.log[0]):
         attack=snakemake.wildcards.attack,
         target_scores=snakemake.input.target_scores,
         shadow_scores=snakemake.input.shadow_scores,
-        roles_path=snakemake.input.roles,
         output=snakemake.output[0],
     )

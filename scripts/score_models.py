@@ -6,6 +6,7 @@ from shadowmill.scores.score import score_block
 with job(snakemake.log[0]):
     score_block(
         data_path=snakemake.input.data,
+        roles_path=snakemake.input.roles,
         models=dict(zip(snakemake.params.models, snakemake.input.models, strict=True)),
         output=snakemake.output[0],
         settings=snakemake.params.settings,

@@ -29,7 +29,10 @@ our_jobs() {
 }
 
 if command -v squeue >/dev/null; then
-    jobs=$(our_jobs)
+    if ! jobs=$(our_jobs); then
+        echo "Slurm does not answer: nothing was cancelled, and the lock is left alone." >&2
+        exit 1
+    fi
     if [[ -n $jobs ]]; then
         sed 's/^/Cancelling Slurm job /' <<<"$jobs"
         # In portions: there may be a thousand.

@@ -11,6 +11,5 @@ with job(snakemake.log[0]):
         data_path=snakemake.input.data,
         score_paths=snakemake.input.scores,
         attack_path=snakemake.input.attack,
-        roles_path=snakemake.input.roles,
         output=snakemake.output[0],
     )

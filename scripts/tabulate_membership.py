@@ -9,6 +9,5 @@ with job(snakemake.log[0]):
         Cell(**snakemake.params.cell),
         attack=snakemake.wildcards.attack,
         attack_path=snakemake.input.attack,
-        roles_path=snakemake.input.roles,
         output=snakemake.output[0],
     )

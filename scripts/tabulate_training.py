@@ -8,6 +8,5 @@ with job(snakemake.log[0]):
     tabulate(
         Cell(**snakemake.params.cell),
         score_paths=snakemake.input.scores,
-        roles_path=snakemake.input.roles,
         output=snakemake.output[0],
     )

@@ -10,7 +10,7 @@ with job(snakemake.log[0]):
         data_path=snakemake.input.data,
         roles_path=snakemake.input.roles,
         outputs={Path(path).stem: path for path in snakemake.output},
-        seed_keys=snakemake.params.seed_keys,
+        keys=snakemake.params.model_keys,
         settings=snakemake.params.settings,
         state_folder=snakemake.params.state,
         execution=snakemake.config["execution"],

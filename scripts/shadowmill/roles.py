@@ -1,39 +1,66 @@
 """Role matrices: which model trained on which example.
 
-A role matrix is drawn once per study and data set, saved, and never drawn again; whatever needs to
-know members reads it. Shadow models come in complementary pairs: 2p trains on a random half of the
+The role matrix of a study and data set is drawn once, saved in one file per block of models, and
+never drawn again; whatever needs to know members reads it, or a copy in what was made from it.
+
+Shadow models come in complementary pairs: 2p trains on a random half of the
 pool and 2p+1 on the other half. Hence each example is IN for exactly half of the shadows (Carlini
 et al. 2022, arXiv:2112.03570, Sec. V; Feldman and Zhang 2020, arXiv:2008.03703).
 
 Legend: M models, N examples of the pool.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from shadowmill import storage
-from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.seeds import generator
 
 UNUSED, MEMBER, VALIDATION, NON_MEMBER = 0, 1, 2, 3
 
 
-def _half_row(num_examples: int, *key: str | int) -> np.ndarray:
+def _half_row(num_examples: int, seed: int, *key: str | int) -> np.ndarray:
     row = np.full(num_examples, NON_MEMBER, dtype=np.int8)
-    members = generator(*key).permutation(num_examples)[: num_examples // 2]
+    members = generator("half", seed, *key).permutation(num_examples)[: num_examples // 2]
     row[members] = MEMBER
     return row
 
 
-def half(num_models: int, num_examples: int, seed: int) -> np.ndarray:
-    """Complementary halves for shadow models.
+def target_half(target_seed: int, num_examples: int, seed: int) -> np.ndarray:
+    """A random half for a target model, drawn from its own seed.
 
-    Rows 2p and 2p+1 depend on `seed` and p alone: a larger matrix begins with the smaller one. Of
-    an odd number of examples, the second row of each pair gets the one more.
+    Args:
+        target_seed: of the target.
+        num_examples: N.
+        seed: of the study.
+
+    Returns:
+        (N,) int8 with N // 2 of MEMBER, the rest NON_MEMBER.
+    """
+    return _half_row(num_examples, seed, "target", target_seed)
+
+
+def shadow_half(index: int, num_examples: int, seed: int) -> np.ndarray:
+    """The half of one shadow model: random for an even index, the complement for the next.
+
+    Args:
+        index: k of the shadow, which belongs to pair k // 2.
+        num_examples: N; of an odd number, the second of a pair gets the one more.
+        seed: of the study.
+
+    Returns:
+        (N,) int8 of MEMBER and NON_MEMBER, fixed by `seed` and the pair.
+    """
+    row = _half_row(num_examples, seed, "pair", index // 2)
+    return np.where(row == MEMBER, NON_MEMBER, MEMBER).astype(np.int8) if index % 2 else row
+
+
+def half(num_models: int, num_examples: int, seed: int) -> np.ndarray:
+    """Complementary halves for shadow models; a larger matrix begins with the smaller one.
 
     Args:
         num_models: M, even and positive.
@@ -52,91 +79,61 @@ def half(num_models: int, num_examples: int, seed: int) -> np.ndarray:
         )
     if num_examples < 2:
         raise ValueError(f"num_examples={num_examples}: at least 2 are needed to make two halves")
-    roles_MN = np.empty((num_models, num_examples), dtype=np.int8)
-    for pair in range(num_models // 2):
-        first = _half_row(num_examples, "half", seed, "pair", pair)
-        roles_MN[2 * pair] = first
-        roles_MN[2 * pair + 1] = np.where(first == MEMBER, NON_MEMBER, MEMBER)
-    return roles_MN
-
-
-def target_halves(target_seeds: Sequence[int], num_examples: int, seed: int) -> np.ndarray:
-    """Random halves for target models, each drawn from its own seed.
-
-    Returns:
-        (len(target_seeds), N) int8 of MEMBER and NON_MEMBER; N // 2 members in each row.
-    """
-    rows = [_half_row(num_examples, "half", seed, "target", target) for target in target_seeds]
-    return np.stack(rows)
+    return np.stack([shadow_half(index, num_examples, seed) for index in range(num_models)])
 
 
 @dataclass(frozen=True)
 class RoleMatrix:
-    """The roles of all models of a study on one data set.
+    """The roles of a block of models.
 
     Attributes:
-        models: names of the M models, targets first.
+        models: names of the M models.
         roles_MN: (M, N) int8.
+        epoch_size: examples in a nominal epoch, N // 2. Halves of an odd pool differ by one; models
+            trained in lock-step share this number, so that they take the same steps whichever
+            models share their job.
     """
 
     models: tuple[str, ...]
     roles_MN: np.ndarray
+    epoch_size: int
 
-    def row(self, model: str) -> np.ndarray:
-        """(N,) int8: the roles of one model.
 
-        Raises:
-            ArtefactError: the matrix has no such model.
-        """
-        try:
-            return self.roles_MN[self.models.index(model)]
-        except ValueError:
-            raise ArtefactError(
-                f"the role matrix has no row for model {model!r}; it was drawn for "
-                f"{len(self.models)} others. Delete roles.h5 of this study and rerun."
-            ) from None
-
-    @property
-    def epoch_size(self) -> int:
-        """Examples in a nominal epoch: the smallest member count of any model.
-
-        Halves of an odd pool differ by one; models trained in lock-step share this number, so that
-        they take the same steps whichever models share their job.
-        """
-        return int((self.roles_MN == MEMBER).sum(axis=1).min())
+_DRAW = {"target": target_half, "shadow": shadow_half}
 
 
 def draw(
-    path: str | Path, shadows: Sequence[str], targets: dict[str, int], num_examples: int, seed: int
+    path: str | Path, models: Mapping[str, Sequence[str | int]], num_examples: int, seed: int
 ) -> None:
-    """Draw the `half` role matrix of a study on one data set and save it.
+    """Draw the roles of a block of models under the `half` protocol and save them.
 
     Args:
         path: HDF5 file to write.
-        shadows: names of the shadow models, in order.
-        targets: name of each target model to its seed.
+        models: name of each model to `("target", its seed)` or `("shadow", its index)`.
         num_examples: size of the pool.
-        seed: of the study's splits.
+        seed: of the study.
     """
-    matrix = np.concatenate(
-        [
-            target_halves(list(targets.values()), num_examples, seed),
-            half(len(shadows), num_examples, seed),
-        ]
+    roles_MN = np.stack(
+        [_DRAW[kind](number, num_examples, seed) for kind, number in models.values()]
     )
-    settings = {"protocol": "half", "seed": seed, "target_seeds": list(targets.values())}
+    settings = {"protocol": "half", "seed": seed, "models": dict(models)}
     storage.write_hdf5(
         path,
-        {"roles": matrix, "models": [*targets, *shadows]},
-        provenance(settings, 0.0, roles_digest=array_digest(matrix)),
+        {"roles": roles_MN, "models": list(models)},
+        provenance(settings, 0.0, roles_digest=array_digest(roles_MN)),
+        epoch_size=num_examples // 2,
     )
 
 
 def load(path: str | Path) -> RoleMatrix:
-    """Read a role matrix.
+    """Read the roles of a block.
 
     Raises:
         ArtefactError: the file is missing or damaged.
     """
     with storage.open_hdf5(path) as file:
-        return RoleMatrix(tuple(file["models"].asstr()[:]), file["roles"][:])
+        return RoleMatrix(
+            models=tuple(file["models"].asstr()[:]),
+            roles_MN=file["roles"][:],
+            epoch_size=storage.attribute(file, "epoch_size"),
+        )

@@ -22,12 +22,13 @@ EXECUTION = {"device": "cpu", "stacking": "stacked", "checkpoint_minutes": 5}
 @pytest.fixture
 def job(digits_path, tmp_path):
     """Arguments of a small training job."""
-    roles.draw(tmp_path / "roles.h5", NAMES, {"target-1": 1}, 1797, 0)
+    keys = {name: ["shadow", slot] for slot, name in enumerate(NAMES)}
+    roles.draw(tmp_path / "roles.h5", keys, 1797, 0)
     return {
         "data_path": str(digits_path),
         "roles_path": str(tmp_path / "roles.h5"),
         "outputs": {name: str(tmp_path / "models" / f"{name}.safetensors") for name in NAMES},
-        "seed_keys": [["shadow", k] for k in range(4)],
+        "keys": keys,
         "settings": settings_of(PRUNING["dpf"], epochs=3),
         "state_folder": str(tmp_path / "state"),
         "execution": EXECUTION,
@@ -69,13 +70,16 @@ def test_stacked_and_sequential_execution_agree(job):
             torch.testing.assert_close(tensor, stacked[name][key], rtol=1e-4, atol=1e-4)
 
 
-def test_a_block_of_two_trains_the_same_models_as_a_block_of_four(job):
+def test_a_block_of_two_trains_the_same_models_as_a_block_of_four(job, tmp_path):
     train_block(**job)
     together = states(job)
-    half = job["outputs"].items()
-    train_block(**job | {"outputs": dict(list(half)[2:]), "seed_keys": job["seed_keys"][2:]})
-    for name in NAMES[2:]:
-        for key, tensor in read_model(job["outputs"][name]).state.items():
+    keys = {name: job["keys"][name] for name in NAMES[2:]}
+    roles.draw(tmp_path / "two.h5", keys, 1797, 0)
+    outputs = {name: job["outputs"][name] for name in keys}
+    two = {"roles_path": str(tmp_path / "two.h5"), "keys": keys, "outputs": outputs}
+    train_block(**job | two)
+    for name in keys:
+        for key, tensor in read_model(outputs[name]).state.items():
             torch.testing.assert_close(tensor, together[name][key], rtol=1e-4, atol=1e-4)
 
 

@@ -16,7 +16,7 @@ SMALL = {
     "recipes": {
         "short": {
             "learning_rate": 0.02,
-            "epochs": 3,
+            "epochs": 10,
             "batch_size": 64,
             "schedule": {"name": "one_cycle", "warmup": 0.3},
         }
@@ -27,7 +27,7 @@ SMALL = {
             "architectures": ["small_convnet"],
             "variants": ["static-0.5", "dpf-0.9"],
             "recipe": "short",
-            "pruning": {"static": {"epoch": 1}, "dpf": {"every": 4, "target_epoch": 2}},
+            "pruning": {"static": {"epoch": 3}, "dpf": {"every": 4, "target_epoch": 6}},
             "target_seeds": [7],
             "num_shadows": 8,
             "models_per_job": 4,

@@ -9,7 +9,7 @@ from checkouts import ROOT, SMALL, Checkout
 
 EVERYTHING = {
     "dataset": 1,
-    "roles": 1,
+    "roles": 3,
     "train_target": 2,
     "train_shadows_4": 4,
     "score_block": 6,
@@ -47,7 +47,7 @@ def test_shipped_pruning_study(tmp_path):
     cells = 11 * 2
     assert checkout.planned("pruning") == {
         "dataset": 2,
-        "roles": 2,
+        "roles": 2 * (8 + 3),
         "train_target": cells * 3,
         "train_shadows_8": cells * 8,
         "score_block": cells * (8 + 3),
@@ -130,7 +130,7 @@ def test_one_more_variant_trains_only_that(finished):
 
 
 def test_a_methods_setting_retrains_that_method_alone(finished):
-    finished.configure(changed("studies", "small", "pruning", "static", "epoch", to=2))
+    finished.configure(changed("studies", "small", "pruning", "static", "epoch", to=5))
     planned = finished.planned()
     assert planned["train_shadows_4"] == 2
     assert planned["train_target"] == 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shadowmill import roles, storage
+from shadowmill import storage
 from shadowmill.attacks import ATTACKS, ScoreBank
 from shadowmill.provenance import provenance
 from shadowmill.scores.files import ModelScores, read_scores
@@ -23,13 +23,17 @@ class AttackScores:
         targets: T names.
         shadows: M names.
         score_TN: float64.
+        target_roles_TN: int8.
         leave_one_out_MN: float64, each shadow attacked with the others.
+        shadow_roles_MN: int8.
     """
 
     targets: tuple[str, ...]
     shadows: tuple[str, ...]
     score_TN: np.ndarray
+    target_roles_TN: np.ndarray
     leave_one_out_MN: np.ndarray
+    shadow_roles_MN: np.ndarray
 
 
 def bank_of(shadows: ModelScores) -> ScoreBank:
@@ -44,7 +48,6 @@ def run_attack(
     attack: str,
     target_scores: Sequence[str],
     shadow_scores: Sequence[str],
-    roles_path: str,
     output: str,
 ) -> None:
     """Attack every target, and every shadow with the other shadows.
@@ -53,15 +56,13 @@ def run_attack(
         attack: name in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows.
-        roles_path: the role matrix.
         output: HDF5 file to write.
 
     Raises:
         ArtefactError: a file is damaged or does not belong to the others.
     """
     start = time.monotonic()
-    matrix = roles.load(roles_path)
-    targets, shadows = read_scores(target_scores, matrix), read_scores(shadow_scores, matrix)
+    targets, shadows = read_scores(target_scores), read_scores(shadow_scores)
     bank = bank_of(shadows)
     score = np.stack([ATTACKS[attack].score(bank, phi_NA) for phi_NA in targets.phi_MNA])
     storage.write_hdf5(
@@ -70,7 +71,9 @@ def run_attack(
             "targets": list(targets.models),
             "shadows": list(shadows.models),
             "score": score,
+            "target_roles": targets.roles_MN,
             "leave_one_out": ATTACKS[attack].leave_one_out(bank),
+            "shadow_roles": shadows.roles_MN,
         },
         provenance({"attack": attack}, time.monotonic() - start),
     )
@@ -87,5 +90,7 @@ def read_attack(path: str) -> AttackScores:
             targets=tuple(file["targets"].asstr()[:]),
             shadows=tuple(file["shadows"].asstr()[:]),
             score_TN=file["score"][:],
+            target_roles_TN=file["target_roles"][:],
             leave_one_out_MN=file["leave_one_out"][:],
+            shadow_roles_MN=file["shadow_roles"][:],
         )

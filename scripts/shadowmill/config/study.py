@@ -135,10 +135,12 @@ class Study:
         """Names of all shadow models; the k-th belongs to the complementary pair k // 2."""
         return tuple(name for block in self.shadow_blocks for name in self.models(block))
 
-    def shadow_keys(self, block: int) -> list[list[str | int]]:
-        """For each model of a block of shadows, what its seed is drawn from."""
-        first = block * self.models_per_job
-        return [["shadow", index] for index in range(first, first + self.models_per_job)]
+    def keys(self, block: str) -> dict[str, list[str | int]]:
+        """For each model of a block what its members and its seed are drawn from."""
+        if block in self.targets:
+            return {block: ["target", self.targets[block]]}
+        first = int(block.removeprefix("shadow-")) * self.models_per_job
+        return {name: ["shadow", first + slot] for slot, name in enumerate(self.models(block))}
 
     def training_settings(self, architecture: str, variant: str) -> dict[str, Any]:
         """What determines the models of a configuration, but for their data and their seeds."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from shadowmill import roles
 from shadowmill.config import Cell, Variant
 from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
@@ -20,7 +19,6 @@ def plot(
     cell: Cell,
     data_path: str,
     score_paths: Sequence[str],
-    roles_path: str,
     examples_path: str,
     outputs: Sequence[str],
 ) -> None:
@@ -30,12 +28,11 @@ def plot(
         cell: the configuration.
         data_path: the prepared data set.
         score_paths: score files of the shadows.
-        roles_path: the role matrix.
         examples_path: the configuration's table of exposed examples.
         outputs: files to write.
     """
     data = load_data(data_path)
-    shadows = read_scores(score_paths, roles.load(roles_path), identity_only=True)
+    shadows = read_scores(score_paths, identity_only=True)
     table = read_csv(examples_path)
     most = table.nsmallest(_PER_ROW, "rank")["example"]
     # Least exposed: φ is the same with and without the example, not lower with it by chance.

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from shadowmill import roles
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.run import read_attack
 from shadowmill.config import Cell, Variant
@@ -20,18 +19,12 @@ from shadowmill.roles import MEMBER, NON_MEMBER
 _BAND = (10, 90)
 
 
-def plot(
-    attack: str,
-    attack_paths: Mapping[Cell, str],
-    roles_paths: Mapping[str, str],
-    outputs: Sequence[str],
-) -> None:
+def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) -> None:
     """Draw one row of panels per data set and architecture, one column per pruning method.
 
     Args:
         attack: name of the attack.
         attack_paths: its scores on each configuration.
-        roles_paths: role matrix of each data set.
         outputs: files to write.
     """
     settings = list(dict.fromkeys((cell.dataset, cell.architecture) for cell in attack_paths))
@@ -48,7 +41,7 @@ def plot(
                 if (cell.dataset, cell.architecture) == (dataset, architecture)
                 and variant.method in ("dense", method)
             }
-            _draw_panel(panel, shown, roles_paths[dataset])
+            _draw_panel(panel, shown)
             panel.set_title(style.setting_title(dataset, architecture))
     for panel in axes[-1]:
         panel.set_xlabel("false-positive rate")
@@ -58,15 +51,14 @@ def plot(
     style.save(figure, outputs)
 
 
-def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str], roles_path: str) -> None:
-    matrix = roles.load(roles_path)
+def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
     floor = 1.0
     for variant, path in attack_paths.items():
         scores = read_attack(path)
-        role_MN = np.stack([matrix.row(name) for name in scores.shadows])
-        used_MN = (role_MN == MEMBER) | (role_MN == NON_MEMBER)
-        member_MN = role_MN == MEMBER
-        floor = min(floor, 1 / (role_MN == NON_MEMBER).sum())
+        member_MN = scores.shadow_roles_MN == MEMBER
+        nonmember_MN = scores.shadow_roles_MN == NON_MEMBER
+        used_MN = member_MN | nonmember_MN
+        floor = min(floor, 1 / nonmember_MN.sum())
         fpr_F = np.geomspace(floor, 1, 200)
         siblings = [v.sparsity for v in attack_paths if v.method == variant.method]
         color = style.variant_color(variant, siblings)

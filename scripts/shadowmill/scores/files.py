@@ -1,4 +1,4 @@
-"""Reading score files, checked against the role matrix and against each other. Needs no torch.
+"""Reading score files, checked against each other. Needs no torch.
 
 Legend: M models, N examples of the pool, A queries.
 """
@@ -12,8 +12,7 @@ import numpy as np
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import array_digest
-from shadowmill.roles import MEMBER, NON_MEMBER, RoleMatrix
+from shadowmill.roles import MEMBER, NON_MEMBER
 
 
 @dataclass(frozen=True)
@@ -53,37 +52,40 @@ class ModelScores:
         return self.roles_MN == NON_MEMBER
 
 
-def read_scores(
-    paths: Sequence[str], matrix: RoleMatrix, *, identity_only: bool = False
-) -> ModelScores:
+def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelScores:
     """Read score files of one configuration and put their models together.
 
     Args:
         paths: score files, at least one.
-        matrix: of the study and data set.
         identity_only: read the identity query alone, to save time and memory.
 
     Raises:
-        ArtefactError: a file is damaged, a model was trained with other members than the role
-            matrix says, or the models' training settings differ.
+        ArtefactError: a file is damaged, or the models' training settings differ.
     """
     parts, settings = [], []
     for path in paths:
         with storage.open_hdf5(path) as file:
             parts.append(_read(file, identity_only))
             settings.append(storage.attribute(file, "training_settings"))
-        _check_roles(path, parts[-1], matrix)
         _check_settings(path, settings[-1], paths[0], settings[0])
     names = tuple(name for part in parts for name in part["models"])
     joined = {
         key: np.concatenate([part[key] for part in parts])
-        for key in ("phi", "correct", "test_accuracy", "test_loss", "sparsity", "training_seconds")
+        for key in (
+            "phi",
+            "correct",
+            "roles",
+            "test_accuracy",
+            "test_loss",
+            "sparsity",
+            "training_seconds",
+        )
     }
     return ModelScores(
         models=names,
         phi_MNA=joined["phi"],
         correct_MN=joined["correct"],
-        roles_MN=np.stack([matrix.row(name) for name in names]),
+        roles_MN=joined["roles"],
         test_accuracy_M=joined["test_accuracy"],
         test_loss_M=joined["test_loss"],
         sparsity_M=joined["sparsity"],
@@ -93,20 +95,10 @@ def read_scores(
 
 
 def _read(file: h5py.File, identity_only: bool) -> dict[str, Any]:
-    part = {key: file[key][:] for key in file if key not in ("phi", "models", "roles_digest")}
+    part = {key: file[key][:] for key in file if key not in ("phi", "models")}
     part["phi"] = file["phi"][:, :, :1] if identity_only else file["phi"][:]
-    for key in ("models", "roles_digest"):
-        part[key] = tuple(file[key].asstr()[:])
+    part["models"] = tuple(file["models"].asstr()[:])
     return part
-
-
-def _check_roles(path: str, part: dict[str, Any], matrix: RoleMatrix) -> None:
-    for name, roles_digest in zip(part["models"], part["roles_digest"], strict=True):
-        if array_digest(matrix.row(name)) != roles_digest:
-            raise ArtefactError(
-                f"{path}: {name} was trained on other examples than roles.h5 of this study says. "
-                "Delete the model to train it again, or restore the role matrix."
-            )
 
 
 def _check_settings(path: str, found: dict[str, Any], first: str, expected: dict[str, Any]) -> None:

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from shadowmill import architectures, devices, storage
+from shadowmill import architectures, devices, roles, storage
 from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import provenance
+from shadowmill.provenance import array_digest, provenance
 from shadowmill.scores.queries import num_queries, views
 from shadowmill.training.lockstep import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_model
@@ -47,6 +47,7 @@ def logit_scaled_confidence(logits: Tensor, labels: Tensor) -> Tensor:
 def score_block(
     *,
     data_path: str,
+    roles_path: str,
     models: Mapping[str, str],
     output: str,
     settings: Mapping[str, Any],
@@ -57,21 +58,25 @@ def score_block(
 
     Args:
         data_path: the prepared data set.
+        roles_path: the roles of the block.
         models: name of each model to its file.
         output: HDF5 file to write: `phi` (E, N, A) float32, `correct` (E, N) bool on the identity
-            query, `test_accuracy` and `test_loss` (E,) float64 (NaN without an official test set)
-            and the names, digests, sparsities and training times of the models.
+            query, `roles` (E, N) int8, `test_accuracy` and `test_loss` (E,) float64 (NaN without
+            an official test set) and the names, sparsities and training times of the models.
         settings: `queries`.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
     Raises:
-        ArtefactError: a model file is damaged or was trained on other data.
+        ArtefactError: a model file is damaged or was trained on other data or members.
     """
     start = time.monotonic()
     device = devices.claim(execution["device"], threads)
-    data = load_data(data_path)
-    files = [_read_matching(path, name, data) for name, path in models.items()]
+    data, matrix = load_data(data_path), roles.load(roles_path)
+    files = [
+        _read_matching(path, data, roles_N)
+        for path, roles_N in zip(models.values(), matrix.roles_MN, strict=True)
+    ]
     scorer = _Scorer(files, data, device)
     phi, correct = scorer.pool(settings["queries"])
     test_accuracy, test_loss = scorer.test()
@@ -84,7 +89,7 @@ def score_block(
             "test_accuracy": test_accuracy,
             "test_loss": test_loss,
             "models": list(models),
-            "roles_digest": [facts["roles_digest"] for facts in made],
+            "roles": matrix.roles_MN,
             "sparsity": np.array([file.history["sparsity"][-1] for file in files]),
             "training_seconds": np.array([facts["seconds"] for facts in made]),
         },
@@ -93,13 +98,17 @@ def score_block(
     )
 
 
-def _read_matching(path: str, name: str, data: ImageData) -> ModelFile:
+def _read_matching(path: str, data: ImageData, roles_N: np.ndarray) -> ModelFile:
     file = read_model(path)
-    if file.provenance["data_digest"] != data.digest:
-        raise ArtefactError(
-            f"{path}: {name} was trained on another version of {data.name} than the one prepared "
-            "now. Delete the model to train it again, or restore the data set."
-        )
+    for key, found, what in (
+        ("data_digest", data.digest, f"another version of {data.name} than the one prepared now"),
+        ("roles_digest", array_digest(roles_N), "other examples than its row of the role matrix"),
+    ):
+        if file.provenance[key] != found:
+            raise ArtefactError(
+                f"{path}: this model was trained on {what}. Delete it to train it again, or "
+                "restore what it was trained with."
+            )
     return file
 
 

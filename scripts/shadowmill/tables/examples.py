@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from shadowmill import roles, storage
+from shadowmill import storage
 from shadowmill.attacks.exposure import exposure
 from shadowmill.attacks.run import bank_of, read_attack
 from shadowmill.config import Cell
@@ -17,7 +17,6 @@ def tabulate(
     data_path: str,
     score_paths: list[str],
     attack_path: str,
-    roles_path: str,
     output: str,
 ) -> None:
     """Write the rows of one configuration.
@@ -32,10 +31,9 @@ def tabulate(
         data_path: the prepared data set, for the labels.
         score_paths: score files of the shadows.
         attack_path: scores of the attack.
-        roles_path: the role matrix.
         output: CSV file to write.
     """
-    shadows = read_scores(score_paths, roles.load(roles_path))
+    shadows = read_scores(score_paths)
     columns = exposure(bank_of(shadows), read_attack(attack_path).leave_one_out_MN)
     member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
     with storage.open_hdf5(data_path) as file:

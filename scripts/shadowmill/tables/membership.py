@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowmill import roles
 from shadowmill.attacks.run import AttackScores, read_attack
 from shadowmill.config import Cell
 from shadowmill.metrics.bootstrap import two_way_bootstrap
@@ -21,7 +20,7 @@ from shadowmill.metrics.ranking import (
     best_threshold,
     operating_point,
 )
-from shadowmill.roles import MEMBER, NON_MEMBER, RoleMatrix
+from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import identity, write_csv
 
 FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
@@ -33,7 +32,7 @@ REPLICATES = 1_000
 MEAN, POOLED = "shadows-mean", "shadows-pooled"
 
 
-def tabulate(cell: Cell, attack: str, attack_path: str, roles_path: str, output: str) -> None:
+def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
     """Write the rows of one attack on one configuration.
 
     Targets have intervals over their examples (DeLong for the AUC, Clopper–Pearson for the TPR at
@@ -44,11 +43,10 @@ def tabulate(cell: Cell, attack: str, attack_path: str, roles_path: str, output:
         cell: the configuration.
         attack: name of the attack.
         attack_path: its scores.
-        roles_path: the role matrix.
         output: CSV file to write.
     """
-    scores, matrix = read_attack(attack_path), roles.load(roles_path)
-    rows = [*_target_rows(scores, matrix), *_shadow_rows(scores, matrix)]
+    scores = read_attack(attack_path)
+    rows = [*_target_rows(scores), *_shadow_rows(scores)]
     columns = ["target", "attack", "metric", "value", "ci_low", "ci_high"]
     columns += ["num_members", "num_nonmembers"]
     table = pd.DataFrame(rows).assign(attack=attack)[columns]
@@ -72,15 +70,14 @@ def _row(
     }
 
 
-def _target_rows(scores: AttackScores, matrix: RoleMatrix) -> Iterator[dict[str, Any]]:
-    shadow_roles_MN = np.stack([matrix.row(name) for name in scores.shadows])
-    used_MN = (shadow_roles_MN == MEMBER) | (shadow_roles_MN == NON_MEMBER)
+def _target_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
+    member_MN = scores.shadow_roles_MN == MEMBER
+    used_MN = member_MN | (scores.shadow_roles_MN == NON_MEMBER)
     # The threshold of balanced accuracy is fixed on the shadows, never on the target.
-    threshold = best_threshold(
-        scores.leave_one_out_MN[used_MN], (shadow_roles_MN == MEMBER)[used_MN]
-    )
-    for name, score_N in zip(scores.targets, scores.score_TN, strict=True):
-        role_N = matrix.row(name)
+    threshold = best_threshold(scores.leave_one_out_MN[used_MN], member_MN[used_MN])
+    for name, score_N, role_N in zip(
+        scores.targets, scores.score_TN, scores.target_roles_TN, strict=True
+    ):
         used_N = (role_N == MEMBER) | (role_N == NON_MEMBER)
         member = (role_N == MEMBER)[used_N]
         counts = int(member.sum()), int((~member).sum())
@@ -117,9 +114,9 @@ def _target_metrics(
     yield "balanced_accuracy_oracle", (balanced_accuracy_oracle(score, member), np.nan, np.nan)
 
 
-def _shadow_rows(scores: AttackScores, matrix: RoleMatrix) -> Iterator[dict[str, Any]]:
-    role_MN = np.stack([matrix.row(name) for name in scores.shadows])
-    member_MN, nonmember_MN = role_MN == MEMBER, role_MN == NON_MEMBER
+def _shadow_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
+    member_MN = scores.shadow_roles_MN == MEMBER
+    nonmember_MN = scores.shadow_roles_MN == NON_MEMBER
     estimates = two_way_bootstrap(
         scores.leave_one_out_MN,
         member_MN,

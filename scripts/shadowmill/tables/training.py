@@ -3,13 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from shadowmill import roles
 from shadowmill.config import Cell
 from shadowmill.scores.files import ModelScores, read_scores
 from shadowmill.tables import identity, write_csv
 
 
-def tabulate(cell: Cell, score_paths: list[str], roles_path: str, output: str) -> None:
+def tabulate(cell: Cell, score_paths: list[str], output: str) -> None:
     """Write the rows of one configuration.
 
     `test_accuracy` is on the official test set, or, for data sets without one, on the pool's
@@ -18,10 +17,9 @@ def tabulate(cell: Cell, score_paths: list[str], roles_path: str, output: str) -
     Args:
         cell: the configuration.
         score_paths: score files of all its models.
-        roles_path: the role matrix.
         output: CSV file to write.
     """
-    scores = read_scores(score_paths, roles.load(roles_path), identity_only=True)
+    scores = read_scores(score_paths, identity_only=True)
     # softplus(−φ) is the cross-entropy; logaddexp keeps it exact for large |φ|.
     loss_MN = np.logaddexp(0, -scores.phi_MNA[:, :, 0].astype(np.float64))
     has_test_set = not np.isnan(scores.test_accuracy_M).any()

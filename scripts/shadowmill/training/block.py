@@ -30,7 +30,7 @@ def train_block(
     data_path: str,
     roles_path: str,
     outputs: Mapping[str, str],
-    seed_keys: Sequence[Sequence[str | int]],
+    keys: Mapping[str, Sequence[str | int]],
     settings: Mapping[str, Any],
     state_folder: str,
     execution: Mapping[str, Any],
@@ -43,9 +43,9 @@ def train_block(
 
     Args:
         data_path: the prepared data set.
-        roles_path: the role matrix.
+        roles_path: the roles of the block.
         outputs: name of each model to the safetensors file to write.
-        seed_keys: for each model what its seed is drawn from, beside the study's seed.
+        keys: for each model what its seed is drawn from, beside the study's seed.
         settings: everything else that determines the models.
         state_folder: folder for the state of this job; removed at the end.
         execution: the `execution` part of the configuration.
@@ -58,8 +58,8 @@ def train_block(
     device = devices.claim(execution["device"], threads)
     data, matrix = load_data(data_path), roles.load(roles_path)
     specs = [
-        ModelSpec(name, seed_of(settings["seed"], *key), np.flatnonzero(matrix.row(name) == MEMBER))
-        for name, key in zip(outputs, seed_keys, strict=True)
+        ModelSpec(name, seed_of(settings["seed"], *keys[name]), np.flatnonzero(roles_N == MEMBER))
+        for name, roles_N in zip(matrix.models, matrix.roles_MN, strict=True)
     ]
     folder = Path(state_folder)
     with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
@@ -74,6 +74,7 @@ def train_block(
             group_digest = digest(identities)
             if checkpoint.restore(stack, folder / "checkpoint.safetensors", group_digest):
                 log.info("continuing at step %d of %d", stack.step, stack.total_steps)
+            log.info("training %s", ", ".join(files))
             _run(stack, interruption, folder / "checkpoint.safetensors", group_digest)
             seconds = (time.monotonic() - start) / len(group)
             for index, name in enumerate(files):
@@ -101,7 +102,7 @@ def _identity(
         "model": spec.name,
         "seed": spec.seed,
         "data_digest": data.digest,
-        "roles_digest": array_digest(matrix.row(spec.name)),
+        "roles_digest": array_digest(matrix.roles_MN[matrix.models.index(spec.name)]),
         "epoch_size": matrix.epoch_size,
     }
 

@@ -1,0 +1,85 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shadowmill.config import load
+from shadowmill.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "rules" / "config.schema.yaml"
+
+# Small, valid, and with every optional part that a fault can hide in.
+VALID = yaml.safe_load("""
+build: [main]
+recipes:
+  short:
+    learning_rate: 0.1
+    schedule: {name: multistep, milestones: [4, 6], gamma: 0.1}
+    epochs: 8
+    batch_size: 32
+  cycle:
+    learning_rate: 0.02
+    schedule: {name: one_cycle, warmup: 0.2}
+    epochs: 5
+    batch_size: 16
+studies:
+  main:
+    datasets: [digits, cifar10]
+    architectures: [small_convnet, resnet18]
+    variants: [dense, static-0.9, dpf-0.5, static-0.5]
+    recipe: short
+    pruning:
+      static: {epoch: 3}
+      dpf: {every: 2, target_epoch: 4}
+    target_seeds: [42, 7]
+    num_shadows: 16
+    models_per_job: 4
+    attacks: [lira_online, lira_offline]
+  other:
+    datasets: [digits]
+    architectures: [small_convnet]
+    variants: [dense]
+    recipe: cycle
+    target_seeds: [1]
+    num_shadows: 8
+    models_per_job: 8
+    attacks: [lira_offline]
+""")
+
+
+@pytest.fixture
+def raw():
+    """A valid configuration that the test may change."""
+    return copy.deepcopy(VALID)
+
+
+@pytest.fixture
+def shipped():
+    """The configuration that comes with the workflow."""
+    return yaml.safe_load((ROOT / "workflow_config.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def read():
+    """`load` with the workflow's own schema."""
+    return lambda raw: load(raw, SCHEMA)
+
+
+@pytest.fixture
+def faults(read):
+    """The faults that a configuration is refused for, one line each."""
+
+    def listed(raw):
+        with pytest.raises(ConfigError) as caught:
+            read(raw)
+        head, *lines = str(caught.value).splitlines()
+        count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
+        assert head == (
+            f"the configuration (workflow_config.yaml, --configfile, --config) has {count}:"
+        )
+        assert all(line.startswith("  ") for line in lines)
+        return [line.removeprefix("  ") for line in lines]
+
+    return listed

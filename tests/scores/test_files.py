@@ -1,0 +1,91 @@
+"""Score files: put together in order, and never mixed with what does not belong."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shadowmill.errors import ArtefactError
+from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.scores.files import read_scores
+
+SETTINGS = {"recipe": {"epochs": 5, "learning_rate": 0.1}, "seed": 0, "protocol": "half"}
+
+
+def test_blocks_are_joined_in_the_order_given(write_scores):
+    (first, a), (second, b) = write_scores("shadow-01"), write_scores("shadow-00")
+    scores = read_scores([first, second])
+    assert scores.models == ("shadow-01-0", "shadow-01-1", "shadow-00-0", "shadow-00-1")
+    for found, key in (
+        (scores.phi_MNA, "phi"),
+        (scores.correct_MN, "correct"),
+        (scores.test_accuracy_M, "test_accuracy"),
+        (scores.test_loss_M, "test_loss"),
+        (scores.sparsity_M, "sparsity"),
+        (scores.seconds_M, "training_seconds"),
+    ):
+        np.testing.assert_array_equal(found, np.concatenate([a[key], b[key]]), strict=True)
+    assert scores.training_settings["recipe"] == {"epochs": 5, "learning_rate": 0.1}
+
+
+def test_members_and_non_members_are_those_of_the_roles(write_scores):
+    paths, arrays = zip(*(write_scores(b) for b in ("target-1", "shadow-01")), strict=True)
+    scores = read_scores(paths)
+    roles_MN = np.concatenate([content["roles"] for content in arrays])
+    assert set(np.unique(roles_MN)) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(scores.roles_MN, roles_MN, strict=True)
+    np.testing.assert_array_equal(scores.member_MN, roles_MN == MEMBER)
+    np.testing.assert_array_equal(scores.nonmember_MN, roles_MN == NON_MEMBER)
+
+
+def test_the_identity_query_alone(write_scores):
+    path, arrays = write_scores("shadow-00")
+    scores = read_scores([path], identity_only=True)
+    np.testing.assert_array_equal(scores.phi_MNA, arrays["phi"][:, :, :1], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"recipe": {"epochs": 6, "learning_rate": 0.1}}, "recipe"),
+        (
+            {"recipe": {"epochs": 5, "learning_rate": 0.1}, "extra": 1, "protocol": "x"},
+            "extra, protocol",
+        ),
+    ],
+)
+def test_models_trained_with_other_settings_are_named_with_what_differs(
+    write_scores, change, fields
+):
+    first, _ = write_scores("shadow-00", settings=SETTINGS)
+    second, _ = write_scores("shadow-01", settings=SETTINGS | change)
+    with pytest.raises(ArtefactError) as caught:
+        read_scores([first, second])
+    message = str(caught.value)
+    assert message.startswith(f"{second}: ")
+    assert f"those of {first}: {fields}. Delete" in message
+
+
+def test_a_setting_that_is_missing_differs(write_scores):
+    first, _ = write_scores("shadow-00", settings=SETTINGS | {"extra": None, "x": 1})
+    second, _ = write_scores("shadow-01", settings=SETTINGS)
+    with pytest.raises(ArtefactError, match=r": x\. "):
+        read_scores([first, second])
+
+
+@pytest.mark.parametrize("part", [0.3, 0.95])
+def test_a_truncated_file_is_named(write_scores, part):
+    path, _ = write_scores("shadow-00")
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ArtefactError, match=rf"{re.escape(path)}: .*truncated"):
+        read_scores([path])
+
+
+def test_files_with_other_numbers_of_queries_are_refused(write_scores):
+    first, arrays = write_scores("shadow-00")
+    second, _ = write_scores("shadow-01", phi=arrays["phi"][:, :, :1])
+    with pytest.raises(ArtefactError, match=re.escape(second)):
+        read_scores([first, second])

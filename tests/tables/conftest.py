@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from shadowmill import roles, storage
+from shadowmill.config import Cell
+
+NUM_EXAMPLES, NUM_SHADOWS = 200, 6
+SETTINGS = {"recipe": {"epochs": 5}, "pruning": {"method": "static", "sparsity": 0.9}}
+
+
+@pytest.fixture
+def cell():
+    return Cell("main", "digits", "small_convnet", "static-0.9")
+
+
+@pytest.fixture
+def shadow_roles():
+    """(M, N), with some examples that a model neither trains on nor is tested on."""
+    roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=1)
+    roles_MN[0, ::7] = roles.UNUSED
+    roles_MN[3, 1::9] = roles.VALIDATION
+    return roles_MN
+
+
+@pytest.fixture
+def target_roles():
+    return np.stack([roles.target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
+
+
+@pytest.fixture
+def attack(tmp_path, shadow_roles, target_roles):
+    """Path and arrays of an attack file as `run_attack` writes it, with ties among the scores."""
+    random = np.random.default_rng(0)
+
+    def scores(roles_MN):
+        noise = random.normal(size=roles_MN.shape)
+        return np.round(noise + 0.8 * (roles_MN == roles.MEMBER), 1)
+
+    arrays = {
+        "targets": ["target-42", "target-7"],
+        "shadows": [f"shadow-00-{k}" for k in range(NUM_SHADOWS)],
+        "score": scores(target_roles),
+        "target_roles": target_roles,
+        "leave_one_out": scores(shadow_roles),
+        "shadow_roles": shadow_roles,
+    }
+    storage.write_hdf5(tmp_path / "attack.h5", arrays, {})
+    return str(tmp_path / "attack.h5"), arrays
+
+
+@pytest.fixture
+def write_scores(tmp_path):
+    """Write a score file as `score_block` does."""
+
+    def write(block, models, roles_MN, num_queries=2, official_test=True):
+        random = np.random.default_rng(len(block) + len(models))
+        count = len(models)
+        arrays = {
+            "phi": random.normal(0, 3, (*roles_MN.shape, num_queries)).astype(np.float32),
+            "correct": random.random(roles_MN.shape) < 0.7,
+            "roles": roles_MN,
+            "test_accuracy": random.random(count) if official_test else np.full(count, np.nan),
+            "test_loss": random.random(count) if official_test else np.full(count, np.nan),
+            "models": models,
+            "sparsity": random.random(count),
+            "training_seconds": random.random(count) * 100,
+        }
+        path = tmp_path / f"{block}.h5"
+        storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
+        return str(path), arrays
+
+    return write

@@ -1,0 +1,73 @@
+"""examples: one row per example of the pool."""
+
+import numpy as np
+import pytest
+
+from shadowmill import roles, storage
+from shadowmill.attacks import ScoreBank
+from shadowmill.attacks.exposure import exposure
+from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.tables import examples, read_csv
+
+NUM_TEST = 12
+
+
+@pytest.fixture
+def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
+    names = [f"shadow-00-{k}" for k in range(6)]
+    files = [
+        write_scores("shadow-00", names[:2], shadow_roles[:2]),
+        write_scores("shadow-01", names[2:], shadow_roles[2:]),
+    ]
+    labels = np.random.default_rng(3).integers(10, size=shadow_roles.shape[1] + NUM_TEST)
+    storage.write_hdf5(tmp_path / "data.h5", {"labels": labels}, {})
+    examples.tabulate(
+        cell,
+        attack="lira_online",
+        data_path=str(tmp_path / "data.h5"),
+        score_paths=[path for path, _ in files],
+        attack_path=attack[0],
+        output=str(tmp_path / "table.csv"),
+    )
+    arrays = {
+        key: np.concatenate([content[key] for _, content in files])
+        for key in ("phi", "correct", "roles")
+    }
+    return read_csv(tmp_path / "table.csv"), arrays, labels
+
+
+def test_columns_and_rows(tabulated, tmp_path):
+    table, arrays, labels = tabulated
+    head = (tmp_path / "table.csv").read_text().splitlines()[0]
+    assert head.startswith(
+        "study,dataset,architecture,variant,method,sparsity,defense,attack,example,label,"
+    )
+    assert {"memorization", "phi_in", "phi_out", "separation", "rank"} <= set(head.split(","))
+    num_examples = arrays["roles"].shape[1]
+    assert table["example"].tolist() == list(range(num_examples))
+    assert table["label"].tolist() == labels[:num_examples].tolist()
+    assert set(table["attack"]) == {"lira_online"}
+
+
+def test_memorisation_one_example_at_a_time(tabulated):
+    table, arrays, _ = tabulated
+    for n, found in enumerate(table["memorization"]):
+        role, correct = arrays["roles"][:, n], arrays["correct"][:, n]
+        with_it, without = correct[role == MEMBER], correct[role == NON_MEMBER]
+        assert found == pytest.approx(with_it.mean() - without.mean(), abs=1e-8)
+
+
+def test_statistics_are_those_of_exposure(tabulated, attack):
+    table, arrays, _ = tabulated
+    member_MN, nonmember_MN = arrays["roles"] == MEMBER, arrays["roles"] == NON_MEMBER
+    bank = ScoreBank(arrays["phi"], member_MN, nonmember_MN)
+    for name, column in exposure(bank, attack[1]["leave_one_out"]).items():
+        np.testing.assert_allclose(table[name], column, rtol=1e-7, atol=1e-12)
+
+
+def test_examples_unused_by_a_model_do_not_count_as_its_non_members(tabulated):
+    table, arrays, _ = tabulated
+    n = int(np.flatnonzero(arrays["roles"][0] == roles.UNUSED)[0])
+    phi_M = arrays["phi"][1:, n].mean(axis=1, dtype=np.float64)
+    out_M = arrays["roles"][1:, n] == NON_MEMBER
+    assert table["phi_out"][n] == pytest.approx(phi_M[out_M].mean(), rel=1e-7)

@@ -1,0 +1,280 @@
+"""Atomic writes, checked reads: what a killed job or a full disk may leave behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from shadowmill import storage
+from shadowmill.errors import ArtefactError
+
+SCRIPTS = Path(storage.__file__).parents[1]
+
+
+def files_below(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def write_numbers(path, count=10):
+    storage.write_hdf5(path, {"numbers": np.arange(count)}, {})
+
+
+# Atomic writes.
+
+
+def fail_half_way(path):
+    def write_and_fail(temporary):
+        temporary.write_text("half")
+        raise InterruptedError("in the middle")
+
+    with pytest.raises(InterruptedError), storage.atomic(path) as temporary:
+        write_and_fail(temporary)
+
+
+def test_a_file_appears_under_its_name_only_when_its_block_ends(tmp_path):
+    path = tmp_path / "new" / "folder" / "result.txt"
+    with storage.atomic(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.parent == path.parent  # a rename across file systems is not atomic
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert files_below(path.parent) == ["result.txt"]
+
+
+def test_a_failing_block_leaves_nothing(tmp_path):
+    fail_half_way(tmp_path / "result.txt")
+    assert files_below(tmp_path) == []
+
+
+def test_a_failing_block_keeps_the_earlier_file(tmp_path):
+    path = tmp_path / "result.txt"
+    storage.write_text(path, "earlier")
+    fail_half_way(path)
+    assert path.read_text() == "earlier"
+    assert files_below(tmp_path) == ["result.txt"]
+
+
+KILLED_WRITER = """
+import sys, time
+from shadowmill import storage
+with storage.atomic(sys.argv[1]) as temporary:
+    with temporary.open("w") as file:
+        file.write("half")
+        file.flush()
+        print("written", flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("before", [None, "earlier"])
+def test_a_killed_writer_leaves_nothing_under_the_final_name(tmp_path, before):
+    path = tmp_path / "result.txt"
+    if before:
+        storage.write_text(path, before)
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_WRITER, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    ) as writer:
+        assert writer.stdout.readline() == "written\n"
+        writer.kill()
+        assert writer.wait() == -signal.SIGKILL
+    assert (path.read_text() if path.exists() else None) == before
+    left = [name for name in files_below(tmp_path) if name != path.name]
+    assert len(left) == 1  # or the test killed too late
+    # The next writer starts from nothing and clears up.
+    with storage.atomic(path) as temporary:
+        assert temporary.name == left[0]
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert files_below(tmp_path) == [path.name]
+
+
+def test_a_longer_leftover_is_overwritten_whole(tmp_path):
+    path = tmp_path / "result.h5"
+    with storage.atomic(path) as temporary:
+        part = temporary
+        temporary.write_text("")
+    part.write_bytes(b"left by a killed job" * 10_000)
+    write_numbers(path)
+    with storage.open_hdf5(path) as file:
+        assert file["numbers"][:].tolist() == list(range(10))
+    assert files_below(tmp_path) == [path.name]
+
+
+# HDF5.
+
+
+def test_hdf5_roundtrip(tmp_path):
+    arrays = {
+        "small": np.array([[1.5, np.nan], [-np.inf, 4]]),
+        "large": np.random.default_rng(0).normal(size=(50, 400)).astype(np.float32),
+        "roles": np.array([[0, 1], [2, 3]], dtype=np.int8),
+        "flags": np.array([True, False]),
+        "names": ["target-42", "shadow-00-1", "Größe"],
+    }
+    provenance = {"settings": {"epochs": 3, "rate": 0.1}, "device": "cpu", "slurm_job": None}
+    storage.write_hdf5(tmp_path / "a.h5", arrays, provenance, classes=("cat", "dog"), size=7)
+    with storage.open_hdf5(tmp_path / "a.h5") as file:
+        assert set(file) == set(arrays)
+        for name in ("small", "large", "roles", "flags"):
+            np.testing.assert_array_equal(file[name][:], arrays[name], strict=True)
+        assert file["names"].asstr()[:].tolist() == arrays["names"]
+        assert storage.attribute(file) == provenance
+        assert storage.attribute(file, "classes") == ["cat", "dog"]
+        assert storage.attribute(file, "size") == 7
+
+
+def test_a_missing_hdf5_file_is_named_with_its_remedy(tmp_path):
+    path = tmp_path / "scores.h5"
+    with (
+        pytest.raises(ArtefactError, match=rf"{re.escape(str(path))}: no such file.*Rerun"),
+        storage.open_hdf5(path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_hdf5_file_is_named_with_its_remedy(tmp_path, part):
+    path = tmp_path / "scores.h5"
+    write_numbers(path, 100_000)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with (
+        pytest.raises(
+            ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Delete it and rerun"
+        ),
+        storage.open_hdf5(path) as file,
+    ):
+        file["numbers"][:]
+
+
+def test_an_hdf5_file_with_a_damaged_chunk_is_named(tmp_path):
+    path = tmp_path / "scores.h5"
+    write_numbers(path, 100_000)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(content)
+    with (
+        pytest.raises(ArtefactError, match=re.escape(str(path))),
+        storage.open_hdf5(path) as file,
+    ):
+        file["numbers"][:]
+
+
+def test_an_hdf5_file_without_a_wanted_array_is_named(tmp_path):
+    path = tmp_path / "scores.h5"
+    write_numbers(path)
+    with (
+        pytest.raises(ArtefactError, match=rf"{re.escape(str(path))}.*phi.*Delete it"),
+        storage.open_hdf5(path) as file,
+    ):
+        file["phi"][:]
+
+
+# safetensors.
+
+
+def test_safetensors_roundtrip(tmp_path):
+    random = torch.Generator().manual_seed(0)
+    tensors = {
+        "weight": torch.randn(3, 4, generator=random, requires_grad=True),
+        "transposed": torch.arange(6).view(2, 3).T,  # not contiguous
+        "mask": torch.tensor([True, False]),
+        "counter": torch.tensor(7),
+    }
+    metadata = {"provenance": {"seed": 1, "settings": {"b": [1, 2]}}, "history": {"loss": [0.5]}}
+    storage.write_tensors(tmp_path / "m.safetensors", tensors, metadata)
+    read, facts = storage.read_tensors(tmp_path / "m.safetensors")
+    assert facts == metadata
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert read[name].dtype == tensor.dtype
+        assert torch.equal(read[name], tensor.detach())
+
+
+def test_a_missing_safetensors_file_is_named_with_its_remedy(tmp_path):
+    path = tmp_path / "shadow-00-1.safetensors"
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(path))}: no such file.*Rerun"):
+        storage.read_tensors(path)
+
+
+@pytest.mark.parametrize("part", [0, 0.001, 0.1, 0.5, 0.999])
+def test_a_truncated_safetensors_file_is_named_with_its_remedy(tmp_path, part):
+    path = tmp_path / "shadow-00-1.safetensors"
+    storage.write_tensors(path, {"weight": torch.zeros(5000)}, {"provenance": {}})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(
+        ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Delete it and rerun"
+    ):
+        storage.read_tensors(path)
+
+
+def test_a_safetensors_file_of_other_makers_is_named(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "shadow-00-1.safetensors"
+    save_file({"weight": torch.zeros(5)}, path)
+    with pytest.raises(ArtefactError, match=re.escape(str(path))):
+        storage.read_tensors(path)
+
+
+# Second names.
+
+
+def test_a_linked_file_survives_the_loss_of_its_first_name(tmp_path):
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    source.write_text("content")
+    destination.write_text("old")
+    storage.link_or_copy(source, destination)
+    assert source.samefile(destination)
+    source.unlink()
+    assert destination.read_text() == "content"
+
+
+def test_files_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    source, destination = tmp_path / "source", tmp_path / "elsewhere" / "destination"
+    source.write_text("content")
+    storage.link_or_copy(source, destination)
+    assert destination.read_text() == "content"
+    assert not source.samefile(destination)
+    assert files_below(destination.parent) == ["destination"]
+
+
+# Folders.
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path):
+    folder = tmp_path / "results" / "deep"
+    storage.require_writable(folder)
+    storage.require_writable(folder)
+    assert folder.is_dir()
+    assert files_below(folder) == []
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_in_the_place_of_the_results_folder_is_named(tmp_path, below):
+    (tmp_path / "results").write_text("a file")
+    folder = tmp_path / "results" / below
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(folder))}: cannot write.*folder"):
+        storage.require_writable(folder)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(tmp_path))}: cannot write"):
+        storage.require_writable(tmp_path)
