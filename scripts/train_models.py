@@ -13,6 +13,7 @@ with job(snakemake.log[0]):
         keys=snakemake.params.model_keys,
         settings=snakemake.params.settings,
         state_folder=snakemake.params.state,
+        title=snakemake.wildcards.variant,
         execution=snakemake.config["execution"],
         threads=snakemake.threads,
     )

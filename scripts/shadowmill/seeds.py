@@ -5,14 +5,14 @@ not depend on how many models share a job, nor on whether a job was interrupted.
 """
 
 import hashlib
+import json
 
 import numpy as np
 
 
 def seed_of(*key: str | int) -> int:
     """A 63-bit seed from a key of strings and integers."""
-    text = "/".join(f"{type(part).__name__}:{part}" for part in key)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "big") >> 1
 
 
 def generator(*key: str | int) -> np.random.Generator:

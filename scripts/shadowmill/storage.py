@@ -68,12 +68,12 @@ def require_writable(folder: str | Path) -> None:
 
 
 def link_or_copy(source: Path, destination: Path) -> None:
-    """Give a file a second name: by hard link where the file system can, else by a copy."""
-    destination.unlink(missing_ok=True)
-    try:
-        os.link(source, destination)
-    except OSError:
-        with atomic(destination) as temporary:
+    """Give a file a second name, atomically: a hard link where possible, else a copy."""
+    with atomic(destination) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
             shutil.copyfile(source, temporary)
 
 
@@ -96,13 +96,16 @@ def open_hdf5(path: str | Path) -> Iterator["h5py.File"]:
     import h5py
 
     try:
-        file = h5py.File(path, "r")
+        # Whole once they have their name: no lock is needed, which some network drives lack.
+        file = h5py.File(path, "r", locking=False)
+    except PermissionError as error:
+        raise ArtefactError(f"{path}: you may not read it. Change its permissions.") from error
     except OSError as error:
         raise _broken(path, str(error).splitlines()[0]) from error
     with file:
         try:
             yield file
-        except (KeyError, OSError) as error:
+        except (KeyError, OSError, RuntimeError) as error:
             raise _broken(path, str(error)) from error
 
 
@@ -120,7 +123,7 @@ def write_hdf5(
     import h5py
     import numpy as np
 
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
         for name, value in arrays.items():
             array = np.asarray(value)
             if array.dtype.kind in "UO":
@@ -163,6 +166,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str,
 
     try:
         with safe_open(path, framework="pt") as file:
+            if file.metadata() is None:
+                raise ValueError("no metadata")
             metadata = {name: json.loads(value) for name, value in file.metadata().items()}
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:

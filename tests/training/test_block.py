@@ -31,6 +31,7 @@ def job(digits_path, tmp_path):
         "keys": keys,
         "settings": settings_of(PRUNING["dpf"], epochs=3),
         "state_folder": str(tmp_path / "state"),
+        "title": "a test",
         "execution": EXECUTION,
         "threads": 1,
     }

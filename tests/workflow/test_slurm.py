@@ -17,14 +17,6 @@ pytestmark = pytest.mark.slurm
 
 SANDBOX = ROOT / "scripts/slurm_sandbox.sh"
 ON_SLURM = ("--profile", "slurm", "--workflow-profile", "slurm-sandbox", "--quiet", "host")
-    "--profile",
-    "slurm",
-    "--workflow-profile",
-    "slurm-sandbox",
-    "--quiet",
-    "host",
-    "reason",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ import numpy as np
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS, ScoreBank
 from shadowmill.provenance import provenance
-from shadowmill.scores.files import ModelScores, read_scores
+from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ def run_attack(
     """
     start = time.monotonic()
     targets, shadows = read_scores(target_scores), read_scores(shadow_scores)
+    check_same_settings(
+        target_scores[0], targets.training_settings, shadow_scores[0], shadows.training_settings
+    )
     bank = bank_of(shadows)
     score = np.stack([ATTACKS[attack].score(bank, phi_NA) for phi_NA in targets.phi_MNA])
     storage.write_hdf5(

@@ -42,16 +42,18 @@ class Variant:
             ) from None
         if not 0 < sparsity < 1:
             raise ValueError(f"sparsity {number} must lie strictly between 0 and 1")
-        variant = cls(method, sparsity)
-        if variant.name != name:
+        shortest = f"{sparsity:.6g}"
+        if float(shortest) != sparsity:
+            raise ValueError("sparsities have at most six digits")
+        if number != shortest:
             # One variant must not have two names: it would be trained twice.
-            raise ValueError(f"write it {variant.name}")
-        return variant
+            raise ValueError(f"write it {method}-{shortest}")
+        return cls(method, sparsity)
 
     @property
     def name(self) -> str:
         """The name that `parse` reads."""
-        return self.method if self.method == "dense" else f"{self.method}-{self.sparsity:g}"
+        return self.method if self.method == "dense" else f"{self.method}-{self.sparsity:.6g}"
 
     @property
     def defense(self) -> str:

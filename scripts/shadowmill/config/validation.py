@@ -1,7 +1,9 @@
 """Checks of the configuration: all faults at once, each with its key and its cure."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from shadowmill.config.study import Config, Study, Variant
 from shadowmill.data import DATASETS
 from shadowmill.errors import ConfigError
 from shadowmill.pruning import METHODS
+from shadowmill.training import steps_per_epoch
 
 # Targets of the workflow that a study may not be named after.
 RESERVED = ("all", "attacks", "data", "figures", "logs", "models", "report", "scores", "tables")
@@ -29,7 +32,7 @@ def load(raw: dict[str, Any], schema: str | Path) -> Config:
         ConfigError: one message that lists every fault with its key.
     """
     definition = yaml.load(Path(schema).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    faults = list(_schema_faults(raw, definition))
+    faults = list(_key_faults(raw)) or list(_schema_faults(raw, definition))
     if not faults:
         _fill_defaults(raw, definition)
         faults = list(_sense_faults(raw))
@@ -62,11 +65,42 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]}? " if close else ""
 
 
+def _key_faults(value: Any, path: str = "") -> Iterator[str]:
+    """YAML reads some words as other things: 30, 0.5, yes and null are not text."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            place = f"{path}.{key}" if path else str(key)
+            if not isinstance(key, str):
+                yield f"{place}: the key {key!r} is not text. Put it in quotes, or choose a word"
+            yield from _key_faults(part, place)
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
 def _schema_faults(raw: dict[str, Any], definition: dict[str, Any]) -> Iterator[str]:
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
-    errors = Draft202012Validator(definition).iter_errors(raw)
-    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
+    # JSON Schema takes 16.0 for an integer and .nan for a number.
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    )
+    errors = extend(Draft202012Validator, type_checker=types)(definition).iter_errors(raw)
+    mistyped = set()
+    for error in sorted(
+        errors, key=lambda e: ([str(p) for p in e.absolute_path], e.validator != "type")
+    ):
+        place = tuple(error.absolute_path)
+        if error.validator == "type":
+            mistyped.add(place)
+        elif place in mistyped:
+            continue  # of the wrong type, and so not among the allowed values either
         yield from _schema_fault(error)
 
 
@@ -79,18 +113,18 @@ def _schema_fault(error: Any) -> Iterator[str]:
     match error.validator:
         case "additionalProperties":
             known = schema.get("properties", {})
-            for name in found.keys() - known.keys():
+            for name in sorted(found.keys() - known.keys()):
                 allowed = f"Allowed here: {', '.join(known)}"
                 yield f"{prefix}{name}: unknown key. {_suggestion(name, known)}{allowed}"
         case "required":
             for name in rule:
                 if name not in found and f"'{name}'" in error.message:
-                    yield f"{prefix}{name}: missing. {_describe(schema['properties'][name])}"
+                    yield f"{prefix}{name}: missing{_describe(schema['properties'][name])}"
         case "enum":
             allowed = ", ".join(str(value) for value in rule)
             yield f"{key}: {found!r} is not allowed. {_suggestion(found, rule)}Allowed: {allowed}"
         case "type":
-            yield f"{key or 'the whole'}: {found!r} is not of type {rule}. {_describe(schema)}"
+            yield f"{key or 'the whole'}: {found!r} is not of type {rule}{_describe(schema, found)}"
         case "minimum" | "exclusiveMinimum":
             relation = "at least" if error.validator == "minimum" else "more than"
             yield f"{key}: {found!r} must be {relation} {rule}"
@@ -102,13 +136,29 @@ def _schema_fault(error: Any) -> Iterator[str]:
         case "uniqueItems":
             yield f"{key}: {found!r} names something twice"
         case "pattern":
-            yield f"{key}.{found}: a study's name is a lower-case letter, then letters, digits, _"
+            shown = repr(found)[1:-1]
+            yield f"{key}.{shown}: a study's name is a lower-case letter, then letters, digits, _"
         case _:
             yield f"{key}: {error.message}"
 
 
-def _describe(schema: Mapping[str, Any]) -> str:
-    return schema.get("description", "")
+def _describe(schema: Mapping[str, Any], found: Any = None) -> str:
+    kind = schema.get("type", "")
+    hint = f". {schema['description']}" if "description" in schema else ""
+    if "enum" in schema:
+        hint += f". Allowed: {', '.join(str(value) for value in schema['enum'])}"
+    if found is None:
+        return hint or f"; give {kind}"
+    if isinstance(found, str) and kind == "number":
+        with suppress(ValueError):
+            return f"{hint}. YAML reads it as text: write {_with_point(float(found))}"
+    return hint
+
+
+def _with_point(number: float) -> str:
+    text = f"{number:g}"
+    mantissa, exponent, power = text.partition("e")
+    return text if not exponent or "." in mantissa else f"{mantissa}.0e{power}"
 
 
 def _fill_defaults(value: Any, definition: Mapping[str, Any]) -> None:
@@ -150,7 +200,7 @@ def _sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    known = list(known)
+    known = [str(other) for other in known]
     return f"there is no {kind} {name!r}. {_suggestion(name, known)}Known: {', '.join(known)}"
 
 
@@ -218,9 +268,26 @@ def _fit_faults(key: str, study: Mapping[str, Any], recipe: Mapping[str, Any]) -
                 f"epochs ({epochs}), or the models end without the sparsity they are named after"
             )
     for name in study["datasets"]:
-        if name in DATASETS and batch > DATASETS[name].pool_size // 2:
-            members = DATASETS[name].pool_size // 2
+        if name not in DATASETS:
+            continue
+        members = DATASETS[name].pool_size // 2
+        if batch > members:
             yield (
                 f"recipes.{study['recipe']}.batch_size: {batch} is more than the {members} members "
                 f"of a model on {name} ({key})"
             )
+        elif "dpf" in study["pruning"]:
+            yield from _ramp_faults(key, name, study["pruning"]["dpf"], epochs, members, batch)
+
+
+def _ramp_faults(
+    key: str, dataset: str, dpf: Mapping[str, int], epochs: int, members: int, batch: int
+) -> Iterator[str]:
+    steps = steps_per_epoch(members, batch)
+    first_full = -(-dpf["target_epoch"] * steps // dpf["every"]) * dpf["every"]
+    if dpf["target_epoch"] < epochs and first_full >= epochs * steps:
+        yield (
+            f"{key}.pruning.dpf.every: {dpf['every']} steps between masks leave none to be made "
+            f"from epoch {dpf['target_epoch']} on, when sparsity is full, to the end on {dataset} "
+            f"({steps} steps an epoch). Use fewer steps"
+        )

@@ -4,6 +4,7 @@ Each takes the folder in which the data set is looked for, and downloads it ther
 """
 
 import gzip
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,15 +151,16 @@ def _read_idx(folder: Path, stem: str) -> np.ndarray:
         )
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be unpacked ({error}). Fetch it again.") from error
     if content[:3] != b"\0\0\x08":
         raise DataError(f"{path}: not an idx file of unsigned bytes. Fetch it again.")
-    dimensions = content[3]
-    shape = np.frombuffer(content, ">i4", dimensions, 4)
-    data = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
-    if data.size != shape.prod():
-        raise DataError(
-            f"{path}: {data.size} bytes of data where {shape.prod()} belong. Fetch it again."
-        )
+    header = 4 + 4 * int.from_bytes(content[3:4], "big")
+    if not 4 < header <= len(content):
+        raise DataError(f"{path}: ends within its header. Fetch it again.")
+    shape = np.frombuffer(content[4:header], ">i4")
+    data = np.frombuffer(content[header:], np.uint8)
+    size = shape.prod(dtype=np.int64)
+    if data.size != size:
+        raise DataError(f"{path}: {data.size} bytes of data where {size} belong. Fetch it again.")
     return data.reshape(shape)

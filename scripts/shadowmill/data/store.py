@@ -83,6 +83,7 @@ def _check(name: str, examples: readers.Examples, pool_size: int) -> None:
     for what, found, expected in (
         ("training examples", pool_size, entry.pool_size),
         ("classes", classes, entry.num_classes),
+        ("images", len(examples.images), len(examples.labels)),
     ):
         if found != expected:
             raise DataError(

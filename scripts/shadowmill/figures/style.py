@@ -76,7 +76,7 @@ def variant_color(variant: Variant, sparsities: Sequence[float]) -> tuple[float,
 def variant_title(variant: Variant) -> str:
     """What a legend calls a variant."""
     title = METHOD_TITLES[variant.method]
-    return title if variant.method == "dense" else f"{title}, {variant.sparsity:.0%} sparse"
+    return title if variant.method == "dense" else f"{title}, {100 * variant.sparsity:g}% sparse"
 
 
 def setting_title(dataset: str, architecture: str) -> str:

@@ -81,6 +81,10 @@ def check_sparsity(
         ArtefactError: masks of another sparsity, or weights that are not zero where masked.
     """
     total = sum(mask.numel() for mask in masks.values())
+    if sparsity and not total:
+        raise ArtefactError(
+            f"{where}: no masks in a model of sparsity {sparsity}. Delete the model and rerun."
+        )
     pruned = total - sum(int(mask.sum()) for mask in masks.values())
     if pruned != num_pruned(total, sparsity):
         raise ArtefactError(

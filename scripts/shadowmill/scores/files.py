@@ -67,7 +67,12 @@ def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelSc
         with storage.open_hdf5(path) as file:
             parts.append(_read(file, identity_only))
             settings.append(storage.attribute(file, "training_settings"))
-        _check_settings(path, settings[-1], paths[0], settings[0])
+        check_same_settings(path, settings[-1], paths[0], settings[0])
+        if parts[-1]["phi"].shape[1:] != parts[0]["phi"].shape[1:]:
+            raise ArtefactError(
+                f"{path}: {parts[-1]['phi'].shape[1:]} examples × queries, but {paths[0]} has "
+                f"{parts[0]['phi'].shape[1:]}. Delete the older one and rerun."
+            )
     names = tuple(name for part in parts for name in part["models"])
     joined = {
         key: np.concatenate([part[key] for part in parts])
@@ -101,7 +106,20 @@ def _read(file: h5py.File, identity_only: bool) -> dict[str, Any]:
     return part
 
 
-def _check_settings(path: str, found: dict[str, Any], first: str, expected: dict[str, Any]) -> None:
+def check_same_settings(
+    path: str, found: dict[str, Any], first: str, expected: dict[str, Any]
+) -> None:
+    """Refuse models that were not all trained in the same way.
+
+    Args:
+        path: the file in question.
+        found: its training settings.
+        first: another file.
+        expected: the settings of that one.
+
+    Raises:
+        ArtefactError: the settings differ; names the fields.
+    """
     fields = sorted(
         key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)
     )

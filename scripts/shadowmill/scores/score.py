@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from shadowmill import architectures, devices, roles, storage
+from shadowmill import architectures, devices, progress, roles, storage
 from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
+from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
 from shadowmill.training.lockstep import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_model
@@ -73,10 +74,15 @@ def score_block(
     start = time.monotonic()
     device = devices.claim(execution["device"], threads)
     data, matrix = load_data(data_path), roles.load(roles_path)
+    paths = [models[name] for name in matrix.models]
     files = [
         _read_matching(path, data, roles_N)
-        for path, roles_N in zip(models.values(), matrix.roles_MN, strict=True)
+        for path, roles_N in zip(paths, matrix.roles_MN, strict=True)
     ]
+    for path, file in zip(paths, files, strict=True):
+        check_same_settings(
+            path, file.provenance["settings"], paths[0], files[0].provenance["settings"]
+        )
     scorer = _Scorer(files, data, device)
     phi, correct = scorer.pool(settings["queries"])
     test_accuracy, test_loss = scorer.test()
@@ -88,7 +94,7 @@ def score_block(
             "correct": correct,
             "test_accuracy": test_accuracy,
             "test_loss": test_loss,
-            "models": list(models),
+            "models": list(matrix.models),
             "roles": matrix.roles_MN,
             "sparsity": np.array([file.history["sparsity"][-1] for file in files]),
             "training_seconds": np.array([facts["seconds"] for facts in made]),
@@ -137,7 +143,7 @@ class _Scorer:
     def _chunks(self, start: int, stop: int, title: str) -> tqdm:
         size = max(1, _IMAGES_PER_PASS // self._num_models)
         bounds = [slice(low, min(low + size, stop)) for low in range(start, stop, size)]
-        return tqdm(bounds, desc=title, unit="batch", mininterval=1)
+        return progress.bar(bounds, desc=title, unit="batch")
 
     def _images(self, rows: slice) -> Tensor:
         images = torch.from_numpy(self._data.images[rows]).to(self._device).movedim(-1, 1)

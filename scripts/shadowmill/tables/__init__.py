@@ -39,7 +39,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         return pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise ArtefactError(
-            f"{path}: cannot be read as a table ({error}). Delete it and rerun the workflow."
+            f"{path}: cannot be read as a table ({str(error).strip()}). "
+            "Delete it and rerun the workflow."
         ) from error
 
 

@@ -34,9 +34,8 @@ def summarise(training_path: str, membership_path: str) -> str:
             line[title] = _estimate(by_metric.loc[metric], as_percentage=metric != "auc")
         lines.append(line)
     table = pd.DataFrame(lines)
-    table = table[
-        [column for column in table if column not in cells or table[column].nunique() > 1]
-    ]
+    constant = [name for name in ("dataset", "architecture") if table[name].nunique() == 1]
+    table = table.drop(columns=constant)
     return f"attack: {attack}; 95 % intervals in brackets\n{table.to_string(index=False)}"
 
 

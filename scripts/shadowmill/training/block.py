@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from shadowmill import devices, roles, storage
+from shadowmill import devices, progress, roles, storage
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
@@ -33,6 +32,7 @@ def train_block(
     keys: Mapping[str, Sequence[str | int]],
     settings: Mapping[str, Any],
     state_folder: str,
+    title: str,
     execution: Mapping[str, Any],
     threads: int,
 ) -> None:
@@ -48,6 +48,7 @@ def train_block(
         keys: for each model what its seed is drawn from, beside the study's seed.
         settings: everything else that determines the models.
         state_folder: folder for the state of this job; removed at the end.
+        title: what the progress bar calls the configuration.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
@@ -75,7 +76,13 @@ def train_block(
             if checkpoint.restore(stack, folder / "checkpoint.safetensors", group_digest):
                 log.info("continuing at step %d of %d", stack.step, stack.total_steps)
             log.info("training %s", ", ".join(files))
-            _run(stack, interruption, folder / "checkpoint.safetensors", group_digest)
+            _run(
+                stack,
+                f"{title}, {group[0].name}" if len(group) == 1 else f"{title}, {len(group)} models",
+                interruption,
+                folder / "checkpoint.safetensors",
+                group_digest,
+            )
             seconds = (time.monotonic() - start) / len(group)
             for index, name in enumerate(files):
                 state, masks, history = stack.final(index)
@@ -114,17 +121,18 @@ def _is_finished(path: Path, identity: Mapping[str, Any]) -> bool:
         _, metadata = storage.read_tensors(path)
     except ArtefactError:
         return False
-    return metadata["provenance"]["identity"] == identity["identity"]
+    return metadata.get("provenance", {}).get("identity") == identity["identity"]
 
 
 def _run(
-    stack: Stack, interruption: checkpoint.Interruption, checkpoint_path: Path, group_digest: str
+    stack: Stack,
+    title: str,
+    interruption: checkpoint.Interruption,
+    checkpoint_path: Path,
+    group_digest: str,
 ) -> None:
-    title = stack.names[0] if stack.num_models == 1 else f"{stack.num_models} models"
     start, first_step = time.monotonic(), stack.step
-    with tqdm(
-        total=stack.total_steps, initial=stack.step, desc=title, unit="step", mininterval=1
-    ) as bar:
+    with progress.bar(total=stack.total_steps, initial=stack.step, desc=title, unit="step") as bar:
         while stack.step < stack.total_steps:
             stack.train_step()
             bar.update()

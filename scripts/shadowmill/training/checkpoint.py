@@ -57,7 +57,7 @@ def restore(stack: Stack, path: Path, digest: str) -> bool:
         tensors, metadata = storage.read_tensors(path)
     except ArtefactError:
         return False
-    if metadata["digest"] != digest:
+    if metadata.get("digest") != digest:
         return False
     device = stack.running.device
     stack.step, stack.history = metadata["step"], metadata["history"]

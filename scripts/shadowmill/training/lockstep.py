@@ -23,6 +23,7 @@ from shadowmill.errors import TrainingError
 from shadowmill.pruning import PruningPlan
 from shadowmill.pruning.masks import magnitude_masks, masked, prunable
 from shadowmill.seeds import seed_of
+from shadowmill.training import steps_per_epoch
 from shadowmill.training.batches import BatchSource
 from shadowmill.training.recipe import learning_rate, optimizer
 
@@ -64,7 +65,7 @@ class Stack:
         """
         self.names = [spec.name for spec in specs]
         self._recipe = recipe = settings["recipe"]
-        self.steps_per_epoch = max(1, round(epoch_size / recipe["batch_size"]))
+        self.steps_per_epoch = steps_per_epoch(epoch_size, recipe["batch_size"])
         self.total_steps = recipe["epochs"] * self.steps_per_epoch
         self._plan = PruningPlan.of(settings["pruning"], self.steps_per_epoch)
         height, _, channels = data.images.shape[1:]

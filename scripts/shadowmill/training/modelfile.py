@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from shadowmill import storage
+from shadowmill.errors import ArtefactError
 from shadowmill.pruning.masks import check_sparsity
 
 _MASK = "mask."
@@ -54,6 +55,8 @@ def read_model(path: str | Path) -> ModelFile:
         ArtefactError: the file is missing, damaged, or has another sparsity than it claims.
     """
     tensors, metadata = storage.read_tensors(path)
+    if metadata.keys() != {"provenance", "history"}:
+        raise ArtefactError(f"{path}: not a model of this workflow. Delete it and rerun.")
     masks = {n.removeprefix(_MASK): t for n, t in tensors.items() if n.startswith(_MASK)}
     state = {n: t for n, t in tensors.items() if not n.startswith(_MASK)}
     sparsity = metadata["provenance"]["settings"]["pruning"]["sparsity"]
