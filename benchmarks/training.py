@@ -38,7 +38,9 @@ def main() -> None:
         ModelSpec(f"model {k}", k, np.flatnonzero(row == roles.MEMBER))
         for k, row in enumerate(matrix)
     ]
-    print(f"{'variant':<12}{'stacked':>12}{'one by one':>14}{'ratio':>8}   ({count} models a stack)")
+    print(
+        f"{'variant':<12}{'stacked':>12}{'one by one':>14}{'ratio':>8}   ({count} models a stack)"
+    )
     for variant in study.variants:
         settings = study.training_settings("small_convnet", variant.name)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from jobs_for_tests import PRUNING, make_specs, settings_of
 
-from shadowmill.training import checkpoint
+from shadowmill.training.checkpoint import Checkpoint
 from shadowmill.training.lockstep import Stack
 
 
@@ -23,9 +23,10 @@ def run(stack, stop):
 def test_resumed_equals_uninterrupted(digits, pruning, tmp_path, stop):
     whole = run(stack_of(digits, pruning), 24)
     assert whole.total_steps == 24
-    checkpoint.save(run(stack_of(digits, pruning), stop), tmp_path / "c", "digest")
+    saved = Checkpoint(tmp_path / "c", "digest")
+    saved.save(run(stack_of(digits, pruning), stop))
     resumed = stack_of(digits, pruning)
-    assert checkpoint.restore(resumed, tmp_path / "c", "digest")
+    assert saved.restore(resumed)
     assert resumed.step == stop
     run(resumed, 24)
     for index in range(2):
@@ -36,14 +37,14 @@ def test_resumed_equals_uninterrupted(digits, pruning, tmp_path, stop):
 
 
 def test_checkpoint_of_other_settings_is_not_used(digits, tmp_path):
-    checkpoint.save(run(stack_of(digits, PRUNING["dense"]), 3), tmp_path / "c", "digest")
+    Checkpoint(tmp_path / "c", "digest").save(run(stack_of(digits, PRUNING["dense"]), 3))
     fresh = stack_of(digits, PRUNING["dense"])
-    assert not checkpoint.restore(fresh, tmp_path / "c", "other digest")
+    assert not Checkpoint(tmp_path / "c", "other digest").restore(fresh)
     assert fresh.step == 0
 
 
 def test_damaged_checkpoint_is_not_used(digits, tmp_path):
     path = tmp_path / "c"
-    checkpoint.save(run(stack_of(digits, PRUNING["dense"]), 3), path, "digest")
+    Checkpoint(path, "digest").save(run(stack_of(digits, PRUNING["dense"]), 3))
     path.write_bytes(path.read_bytes()[:1000])
-    assert not checkpoint.restore(stack_of(digits, PRUNING["dense"]), path, "digest")
+    assert not Checkpoint(path, "digest").restore(stack_of(digits, PRUNING["dense"]))

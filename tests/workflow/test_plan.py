@@ -164,6 +164,14 @@ def test_execution_settings_redo_nothing(finished):
     assert finished.planned() == {}
 
 
+def test_models_can_be_dropped_once_scored(fresh):
+    fresh.configure(SMALL | {"keep_models": False})
+    scores = f"{CELL}/dpf-0.9/scores/shadow-00.h5"
+    fresh.run(scores)
+    assert not list(fresh.results.rglob("*.safetensors"))
+    assert fresh.planned(scores) == {}
+
+
 def test_prepared_data_can_be_deleted_and_made_again(finished):
     (finished.results / "data/digits.h5").unlink()
     assert finished.planned() == {}

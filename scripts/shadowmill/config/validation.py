@@ -92,16 +92,12 @@ def _schema_faults(raw: dict[str, Any], definition: dict[str, Any]) -> Iterator[
         {"integer": _is_integer, "number": _is_number}
     )
     errors = extend(Draft202012Validator, type_checker=types)(definition).iter_errors(raw)
-    mistyped = set()
-    for error in sorted(
-        errors, key=lambda e: ([str(p) for p in e.absolute_path], e.validator != "type")
-    ):
-        place = tuple(error.absolute_path)
-        if error.validator == "type":
-            mistyped.add(place)
-        elif place in mistyped:
-            continue  # of the wrong type, and so not among the allowed values either
-        yield from _schema_fault(error)
+    errors = sorted(errors, key=lambda error: [str(part) for part in error.absolute_path])
+    not_allowed = [error.absolute_path for error in errors if error.validator == "enum"]
+    for error in errors:
+        # A value that is none of the allowed ones need not be of their type either.
+        if error.validator != "type" or error.absolute_path not in not_allowed:
+            yield from _schema_fault(error)
 
 
 def _schema_fault(error: Any) -> Iterator[str]:
@@ -145,10 +141,8 @@ def _schema_fault(error: Any) -> Iterator[str]:
 def _describe(schema: Mapping[str, Any], found: Any = None) -> str:
     kind = schema.get("type", "")
     hint = f". {schema['description']}" if "description" in schema else ""
-    if "enum" in schema:
-        hint += f". Allowed: {', '.join(str(value) for value in schema['enum'])}"
     if found is None:
-        return hint or f"; give {kind}"
+        return hint or f"; give {kind or schema['enum']}"
     if isinstance(found, str) and kind == "number":
         with suppress(ValueError):
             return f"{hint}. YAML reads it as text: write {_with_point(float(found))}"

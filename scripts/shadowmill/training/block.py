@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from shadowmill import devices, progress, roles, storage
 from shadowmill.architectures import ARCHITECTURES
@@ -17,7 +18,7 @@ from shadowmill.errors import ArtefactError, Interrupted
 from shadowmill.provenance import array_digest, digest, provenance
 from shadowmill.roles import MEMBER, RoleMatrix
 from shadowmill.seeds import seed_of
-from shadowmill.training import checkpoint
+from shadowmill.training import TRAINING_VERSION, checkpoint
 from shadowmill.training.lockstep import ModelSpec, Stack
 from shadowmill.training.modelfile import write_model
 
@@ -65,34 +66,41 @@ def train_block(
     folder = Path(state_folder)
     with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
         for group in _groups(specs, settings["architecture"], execution["stacking"]):
-            identities = {spec.name: _identity(spec, settings, data, matrix) for spec in group}
-            files = {name: folder / f"{name}.safetensors" for name in identities}
-            if all(_is_finished(files[name], identities[name]) for name in files):
-                log.info("already trained: %s", ", ".join(files))
-                continue
-            start = time.monotonic()
-            stack = Stack(group, settings, data, matrix.epoch_size, device)
-            group_digest = digest(identities)
-            if checkpoint.restore(stack, folder / "checkpoint.safetensors", group_digest):
-                log.info("continuing at step %d of %d", stack.step, stack.total_steps)
-            log.info("training %s", ", ".join(files))
-            _run(
-                stack,
-                f"{title}, {group[0].name}" if len(group) == 1 else f"{title}, {len(group)} models",
-                interruption,
-                folder / "checkpoint.safetensors",
-                group_digest,
-            )
-            seconds = (time.monotonic() - start) / len(group)
-            for index, name in enumerate(files):
-                state, masks, history = stack.final(index)
-                facts = provenance(
-                    settings, seconds, device=devices.describe(device), **identities[name]
-                )
-                write_model(files[name], state, masks, facts, history)
+            _train_group(group, title, settings, data, matrix, device, folder, interruption)
     for name, path in outputs.items():
         storage.link_or_copy(folder / f"{name}.safetensors", Path(path))
     shutil.rmtree(folder)
+
+
+def _train_group(
+    group: list[ModelSpec],
+    title: str,
+    settings: Mapping[str, Any],
+    data: ImageData,
+    matrix: RoleMatrix,
+    device: torch.device,
+    folder: Path,
+    interruption: checkpoint.Interruption,
+) -> None:
+    """Train models in lock-step and keep them in the state folder, unless they are there already."""
+    identities = {spec.name: _identity(spec, settings, data, matrix) for spec in group}
+    files = {name: folder / f"{name}.safetensors" for name in identities}
+    if all(_is_finished(files[name], identities[name]) for name in files):
+        log.info("already trained: %s", ", ".join(files))
+        return
+    start = time.monotonic()
+    stack = Stack(group, settings, data, matrix.epoch_size, device)
+    saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", digest(identities))
+    if saved.restore(stack):
+        log.info("continuing at step %d of %d", stack.step, stack.total_steps)
+    log.info("training %s", ", ".join(files))
+    what = group[0].name if len(group) == 1 else f"{len(group)} models"
+    _run(stack, f"{title}, {what}", interruption, saved)
+    seconds = (time.monotonic() - start) / len(group)
+    for index, name in enumerate(files):
+        state, masks, history = stack.final(index)
+        facts = provenance(settings, seconds, device=devices.describe(device), **identities[name])
+        write_model(files[name], state, masks, facts, history)
 
 
 def _groups(specs: list[ModelSpec], architecture: str, stacking: str) -> list[list[ModelSpec]]:
@@ -105,7 +113,9 @@ def _identity(
 ) -> dict[str, Any]:
     """What a model is: a file with the same identity need not be trained again."""
     return {
-        "identity": digest([settings, spec.seed, data.digest, array_digest(spec.members)]),
+        "identity": digest(
+            [TRAINING_VERSION, settings, spec.seed, data.digest, array_digest(spec.members)]
+        ),
         "model": spec.name,
         "seed": spec.seed,
         "data_digest": data.digest,
@@ -128,8 +138,7 @@ def _run(
     stack: Stack,
     title: str,
     interruption: checkpoint.Interruption,
-    checkpoint_path: Path,
-    group_digest: str,
+    saved: checkpoint.Checkpoint,
 ) -> None:
     start, first_step = time.monotonic(), stack.step
     with progress.bar(total=stack.total_steps, initial=stack.step, desc=title, unit="step") as bar:
@@ -137,13 +146,13 @@ def _run(
             stack.train_step()
             bar.update()
             if interruption.requested:
-                checkpoint.save(stack, checkpoint_path, group_digest)
+                saved.save(stack)
                 raise Interrupted(
                     f"asked to stop at step {stack.step} of {stack.total_steps}; a checkpoint was "
                     "written. Rerun the workflow to continue from there."
                 )
             if interruption.checkpoint_is_due():
-                checkpoint.save(stack, checkpoint_path, group_digest)
+                saved.save(stack)
             if stack.step % stack.steps_per_epoch == 0:
                 done = (stack.step - first_step) / stack.total_steps * stack.num_models
                 bar.set_postfix(_progress(stack, done / (time.monotonic() - start)))

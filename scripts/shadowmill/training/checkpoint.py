@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -21,60 +22,69 @@ from shadowmill.training.lockstep import Stack
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-def save(stack: Stack, path: Path, digest: str) -> None:
-    """Write a checkpoint, atomically.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file that the state of a stack is kept in.
 
-    Args:
-        stack: the models in training.
+    Attributes:
         path: safetensors file.
-        digest: of everything that determines these models; `restore` wants the same.
+        digest: of everything that determines the models; only a checkpoint of the same is restored.
     """
-    tensors = {"running": stack.running}
-    for kind, group in (
-        ("parameter", stack.parameters),
-        ("buffer", stack.buffers),
-        ("mask", stack.masks),
-    ):
-        tensors |= {f"{kind}/{name}": tensor for name, tensor in group.items()}
-    for name, parameter in stack.parameters.items():
-        for key, value in stack.optimizer.state[parameter].items():
-            if value is not None:
-                tensors[f"optimizer/{key}/{name}"] = value
-    metadata = {"digest": digest, "step": stack.step, "history": stack.history}
-    storage.write_tensors(path, tensors, metadata)
 
+    path: Path
+    digest: str
 
-def restore(stack: Stack, path: Path, digest: str) -> bool:
-    """Continue from a checkpoint, if there is one that belongs to these models.
+    def save(self, stack: Stack) -> None:
+        """Write the state of a stack, atomically."""
+        tensors = {"running": stack.running}
+        for kind, group in (
+            ("parameter", stack.parameters),
+            ("buffer", stack.buffers),
+            ("mask", stack.masks),
+        ):
+            tensors |= {f"{kind}/{name}": tensor for name, tensor in group.items()}
+        for name, parameter in stack.parameters.items():
+            for key, value in stack.optimizer.state[parameter].items():
+                if value is not None:
+                    tensors[f"optimizer/{key}/{name}"] = value
+        metadata = {"digest": self.digest, "step": stack.step, "history": stack.history}
+        storage.write_tensors(self.path, tensors, metadata)
 
-    Returns:
-        Whether the stack was restored. A damaged checkpoint, or one of other settings, is left
-        unused: training starts afresh and overwrites it.
-    """
-    if not path.exists():
-        return False
-    try:
-        tensors, metadata = storage.read_tensors(path)
-    except ArtefactError:
-        return False
-    if metadata.get("digest") != digest:
-        return False
-    device = stack.running.device
-    stack.step, stack.history = metadata["step"], metadata["history"]
-    stack.running.copy_(tensors.pop("running"))
-    with torch.no_grad():
-        for key, tensor in tensors.items():
-            kind, name = key.split("/", 1)
-            if kind == "parameter":
+    def restore(self, stack: Stack) -> bool:
+        """Continue from the checkpoint, if there is one that belongs to these models.
+
+        Returns:
+            Whether the stack was restored. A damaged checkpoint, or one of other settings, is left
+            unused: training starts afresh and overwrites it.
+        """
+        if not self.path.exists():
+            return False
+        try:
+            tensors, metadata = storage.read_tensors(self.path)
+        except ArtefactError:
+            return False
+        if metadata.get("digest") != self.digest:
+            return False
+        stack.step, stack.history = metadata["step"], metadata["history"]
+        stack.running.copy_(tensors.pop("running"))
+        with torch.no_grad():
+            for key, tensor in tensors.items():
+                self._restore_tensor(stack, *key.split("/", 1), tensor)
+        return True
+
+    @staticmethod
+    def _restore_tensor(stack: Stack, kind: str, name: str, tensor: torch.Tensor) -> None:
+        match kind:
+            case "parameter":
                 stack.parameters[name].copy_(tensor)
-            elif kind == "buffer":
+            case "buffer":
                 stack.buffers[name].copy_(tensor)
-            elif kind == "mask":
-                stack.masks[name] = tensor.to(device)
-            else:
+            case "mask":
+                stack.masks[name] = tensor.to(stack.running.device)
+            case "optimizer":
                 slot, name = name.split("/", 1)
-                stack.optimizer.state[stack.parameters[name]][slot] = tensor.to(device)
-    return True
+                state = stack.optimizer.state[stack.parameters[name]]
+                state[slot] = tensor.to(stack.running.device)
 
 
 class Interruption:
