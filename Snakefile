@@ -11,6 +11,9 @@ min_version("9.27.0")
 configfile: "workflow_config.yaml"
 
 
+report: "rules/report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 

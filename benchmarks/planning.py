@@ -1,4 +1,4 @@
-"""How long Snakemake takes to plan the whole shipped `pruning` study, in a folder without results."""
+"""Seconds that Snakemake takes to plan the whole shipped `pruning` study, without any results."""
 
 import shutil
 import subprocess

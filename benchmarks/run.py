@@ -1,4 +1,4 @@
-"""All benchmarks, each in a process of its own, so that peak memory is its own: `make benchmark`."""
+"""All benchmarks, each in a process of its own, for the sake of peak memory: `make benchmark`."""
 
 import os
 import platform

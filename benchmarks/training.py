@@ -25,7 +25,7 @@ STEPS = 40
 
 
 def main() -> None:
-    """Print milliseconds per model and step, and their ratio, for each variant of the quickstart."""
+    """Print milliseconds per model and step, and their ratio, for the quickstart's variants."""
     torch.set_num_threads(1)
     raw = yaml.safe_load((ROOT / "workflow_config.yaml").read_text(encoding="utf-8"))
     study = load(raw, ROOT / "rules/config.schema.yaml").studies["quickstart"]

@@ -82,7 +82,7 @@ def _train_group(
     folder: Path,
     interruption: checkpoint.Interruption,
 ) -> None:
-    """Train models in lock-step and keep them in the state folder, unless they are there already."""
+    """Train models in lock-step and keep them in the state folder, unless they are there."""
     identities = {spec.name: _identity(spec, settings, data, matrix) for spec in group}
     files = {name: folder / f"{name}.safetensors" for name in identities}
     if all(_is_finished(files[name], identities[name]) for name in files):
