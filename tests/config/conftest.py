@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,20 @@ def faults(read):
         return [line.removeprefix("  ") for line in lines]
 
     return listed
+
+
+@pytest.fixture
+def change(raw):
+    def apply(key, value):
+        """Set `a.b[0].c` to a value, or with `...` delete it."""
+        parts = re.findall(r"[^.\[\]]+", key)
+        *parents, last = [int(part) if part.isdigit() else part for part in parts]
+        place = raw
+        for part in parents:
+            place = place[part]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+
+    return apply

@@ -45,6 +45,7 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
             panel.set_title(style.setting_title(dataset, architecture))
     for panel in axes[-1]:
         panel.set_xlabel("false-positive rate")
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2, handlelength=1.4)
     for panel in axes[:, 0]:
         panel.set_ylabel("true-positive rate")
     figure.suptitle(f"{ATTACKS[attack].title}; bands: 10–90 % of models", fontsize=9)
@@ -78,7 +79,6 @@ def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
     lowest = 10 ** np.ceil(np.log10(10 * floor))
     panel.plot([lowest, 1], [lowest, 1], color="#888888", lw=0.8, ls="--", label="chance")
     panel.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1))
-    panel.legend(loc="lower right")
 
 
 def _step_roc(score: np.ndarray, member: np.ndarray, fpr_F: np.ndarray) -> np.ndarray:
