@@ -14,14 +14,15 @@ help:
 
 setup: $(INSTALLED)  ## create .venv with the package and the tested versions of all it needs
 
-$(INSTALLED): pyproject.toml envs/constraints.txt
+$(INSTALLED): pyproject.toml envs/shadowmill.yaml
 	@command -v git >/dev/null || { echo "git is missing: install it first" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)" >&2; exit 1; }
 	@echo "Setting up $(VENV): a few minutes and about 6 GB, mostly PyTorch"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[dev]'
+	@sed -n 's/^ *- \(.*==.*\)/\1/p' envs/shadowmill.yaml > $(VENV)/pins.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/pins.txt --editable '.[dev]'
 	@touch $@
 
 quickstart: $(INSTALLED)  ## a whole audit on real data, minutes on two cores
@@ -31,8 +32,9 @@ quickstart: $(INSTALLED)  ## a whole audit on real data, minutes on two cores
 
 STUDY ?= quickstart
 report: $(INSTALLED)  ## results/report.html of a finished study: make report STUDY=pruning
-	@if [ -n "$$(find results/$(STUDY)/tables results/$(STUDY)/figures -newer results/report.html 2>&1)" ]; then \
-		snakemake --quiet host --report results/report.html -- $(STUDY); fi
+	@test "$$(cat results/.reported 2>/dev/null)" = "$(STUDY)" \
+		&& test -z "$$(find results/$(STUDY)/tables results/$(STUDY)/figures -newer results/.reported)" \
+		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
 test: $(INSTALLED)  ## all tests; those of Slurm need the Debian packages slurm-wlm and munge
 	@python -m pytest
@@ -48,11 +50,11 @@ benchmark: $(INSTALLED)  ## speed, as ratios measured in one run
 rulegraph: $(INSTALLED)  ## docs/rulegraph.svg, needs graphviz
 	snakemake --rulegraph -- pruning | dot -Tsvg > docs/rulegraph.svg
 
-upgrade:  ## newest versions of everything into envs/constraints.txt; run the tests afterwards
+upgrade:  ## newest versions of everything into envs/shadowmill.yaml; run the tests afterwards
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	{ sed -n '/^#/p' envs/constraints.txt; $(VENV)/bin/python -m pip freeze --exclude-editable; } > envs/constraints.new
-	mv envs/constraints.new envs/constraints.txt
+	{ sed '/==/d' envs/shadowmill.yaml; $(VENV)/bin/python -m pip freeze --exclude-editable | sed 's/^/      - /'; } > $(VENV)/upgraded.yaml
+	mv $(VENV)/upgraded.yaml envs/shadowmill.yaml
 	@touch $(INSTALLED)
 
 slurm-sandbox:  ## start a private Slurm cluster of four emulated nodes on this machine

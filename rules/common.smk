@@ -10,9 +10,11 @@ from snakemake.exceptions import WorkflowError
 # Jobs and this file use the package of this checkout, whatever else is installed.
 SCRIPTS = f"{workflow.basedir}/scripts"
 sys.path.insert(0, SCRIPTS)
-os.environ.update(PYTHONPATH=SCRIPTS)
+os.environ.update(
+    PYTHONPATH=f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+)
 
-from shadowmill.config import Cell, load
+from shadowmill.config import load
 from shadowmill.config.study import shadow_names
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError

@@ -1,8 +1,11 @@
 """Rule dataset."""
 
+from pathlib import Path
+
 from shadowmill.data.store import prepare
 from shadowmill.jobs import job
 
 with job(snakemake.log[0]):
     name, folders = snakemake.wildcards.dataset, snakemake.config["data"]
-    prepare(name, folders["roots"].get(name, folders["root"]), snakemake.output[0])
+    folder = Path(folders["roots"].get(name, folders["root"])).expanduser()
+    prepare(name, folder, snakemake.output[0])

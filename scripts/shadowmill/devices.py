@@ -27,6 +27,7 @@ def claim(wanted: str, threads: int) -> torch.device:
         ConfigError: `cuda` was asked for and there is none.
     """
     torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False  # scores are float32, not its short form
     num_gpus = torch.cuda.device_count() if wanted != "cpu" else 0
     if wanted == "cuda" and not num_gpus:
         raise ConfigError(

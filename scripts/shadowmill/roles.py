@@ -10,6 +10,7 @@ et al. 2022, arXiv:2112.03570, Sec. V; Feldman and Zhang 2020, arXiv:2008.03703)
 Legend: M models, N examples of the pool.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,7 @@ def draw(
         num_examples: size of the pool.
         seed: of the study.
     """
+    start = time.monotonic()
     roles_MN = np.stack(
         [_DRAW[kind](number, num_examples, seed) for kind, number in models.values()]
     )
@@ -120,7 +122,7 @@ def draw(
     storage.write_hdf5(
         path,
         {"roles": roles_MN, "models": list(models)},
-        provenance(settings, 0.0, roles_digest=array_digest(roles_MN)),
+        provenance(settings, time.monotonic() - start, roles_digest=array_digest(roles_MN)),
         epoch_size=num_examples // 2,
     )
 

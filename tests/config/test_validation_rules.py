@@ -126,7 +126,7 @@ def test_whole_numbers_written_with_a_point_mean_the_same(raw, change, read, key
     except ConfigError as error:
         assert key in str(error)  # noqa: PT017
         return
-    assert len(study.shadows) == 16
+    assert sum(len(study.models(block)) for block in study.shadow_blocks) == 16
     assert all(name in ("target-42", "target-7") for name in study.targets)
     settings = study.training_settings("small_convnet", "static-0.9")
     numbers = [settings["recipe"]["epochs"], settings["recipe"]["batch_size"], settings["seed"]]

@@ -155,6 +155,7 @@ def test_a_score_file_can_be_read_with_its_facts(folder, sparse_models, tmp_path
     assert scores.sparsity_M == pytest.approx(0.9, abs=1e-3)
     assert (scores.seconds_M > 0).all()
     assert scores.training_settings == SETTINGS | {
+        "precision": "float32",
         "architecture": "small_convnet",
         "pruning": STATIC,
     }

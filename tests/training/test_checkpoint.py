@@ -4,6 +4,7 @@ import pytest
 import torch
 from jobs_for_tests import PRUNING, make_specs, settings_of
 
+from shadowmill.errors import TrainingError
 from shadowmill.training.checkpoint import Checkpoint
 from shadowmill.training.lockstep import Stack
 
@@ -48,3 +49,25 @@ def test_damaged_checkpoint_is_not_used(digits, tmp_path):
     Checkpoint(path, "digest").save(run(stack_of(digits, PRUNING["dense"]), 3))
     path.write_bytes(path.read_bytes()[:1000])
     assert not Checkpoint(path, "digest").restore(stack_of(digits, PRUNING["dense"]))
+
+
+def test_divergence_before_the_checkpoint_is_not_forgotten(digits, tmp_path):
+    stack = run(stack_of(digits, PRUNING["dense"]), 2)
+    stack.first_bad_step[1] = 1
+    saved = Checkpoint(tmp_path / "c", "digest")
+    saved.save(stack)
+    resumed = stack_of(digits, PRUNING["dense"])
+    saved.restore(resumed)
+    run(resumed, resumed.steps_per_epoch - 1)
+    with pytest.raises(TrainingError, match="shadow-00-1 at step 1"):
+        resumed.train_step()
+
+
+def test_training_time_adds_up_over_sessions(digits, tmp_path):
+    stack = run(stack_of(digits, PRUNING["dense"]), 2)
+    stack.seconds = 12.5
+    saved = Checkpoint(tmp_path / "c", "digest")
+    saved.save(stack)
+    resumed = stack_of(digits, PRUNING["dense"])
+    saved.restore(resumed)
+    assert resumed.seconds == 12.5

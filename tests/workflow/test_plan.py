@@ -7,6 +7,8 @@ import pytest
 import yaml
 from checkouts import ROOT, SMALL, Checkout
 
+from shadowmill.config.validation import RESERVED
+
 EVERYTHING = {
     "dataset": 1,
     "roles": 3,
@@ -208,6 +210,11 @@ def test_rule_graph_has_one_node_for_all_shadows(fresh):
     graph = fresh.snakemake("--rulegraph", "--quiet", "all", "--", "small")
     labels = re.findall(r'label *= *"(\w+)"', graph)
     assert sorted(labels) == sorted([*EVERYTHING, "small"])
+
+
+def test_no_rule_has_a_name_that_a_study_may_have(fresh):
+    rules = fresh.snakemake("--list-rules", "--quiet", "all").split()
+    assert set(rules) - {"small"} <= set(RESERVED)
 
 
 def test_lint_is_clean(fresh):

@@ -34,6 +34,16 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+def is_stacked(name: str, stacking: str) -> bool:
+    """Whether models of an architecture are run in lock-step.
+
+    Args:
+        name: row of the table.
+        stacking: `stacked`, `sequential`, or `auto` for the table's word.
+    """
+    return ARCHITECTURES[name].stacked if stacking == "auto" else stacking == "stacked"
+
+
 def build(name: str, in_channels: int, num_classes: int, image_size: int, seed: int) -> "nn.Module":
     """Build a network with weights initialised from `seed` alone.
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS, ScoreBank
-from shadowmill.provenance import provenance
+from shadowmill.errors import ArtefactError
+from shadowmill.provenance import array_digest, provenance
 from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
 
 
@@ -37,10 +38,20 @@ class AttackScores:
 
 
 def bank_of(shadows: ModelScores) -> ScoreBank:
-    """The score bank of some shadow models."""
-    return ScoreBank(
-        shadows.phi_MNA, shadows.member_MN, nonmember_MN=shadows.nonmember_MN, names=shadows.models
-    )
+    """The score bank of some shadow models.
+
+    Raises:
+        ArtefactError: a score is not a finite number; the model is named.
+    """
+    try:
+        return ScoreBank(
+            shadows.phi_MNA,
+            shadows.member_MN,
+            nonmember_MN=shadows.nonmember_MN,
+            names=shadows.models,
+        )
+    except ValueError as error:
+        raise ArtefactError(str(error)) from error
 
 
 def run_attack(
@@ -78,7 +89,12 @@ def run_attack(
             "leave_one_out": ATTACKS[attack].leave_one_out(bank),
             "shadow_roles": shadows.roles_MN,
         },
-        provenance({"attack": attack}, time.monotonic() - start),
+        provenance(
+            {"attack": attack},
+            time.monotonic() - start,
+            targets_digest=array_digest(targets.phi_MNA),
+            shadows_digest=array_digest(shadows.phi_MNA),
+        ),
     )
 
 

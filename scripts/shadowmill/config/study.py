@@ -132,11 +132,6 @@ class Study:
         """Names of the models of a block."""
         return [block] if block in self.targets else shadow_names(block, self.models_per_job)
 
-    @cached_property
-    def shadows(self) -> tuple[str, ...]:
-        """Names of all shadow models; the k-th belongs to the complementary pair k // 2."""
-        return tuple(name for block in self.shadow_blocks for name in self.models(block))
-
     def keys(self, block: str) -> dict[str, list[str | int]]:
         """For each model of a block what its members and its seed are drawn from."""
         if block in self.targets:

@@ -17,8 +17,15 @@ from shadowmill.errors import ConfigError
 from shadowmill.pruning import METHODS
 from shadowmill.training import steps_per_epoch
 
-# Targets of the workflow that a study may not be named after.
-RESERVED = ("all", "attacks", "data", "figures", "logs", "models", "report", "scores", "tables")
+# Rules of the workflow, and folders beside the studies' own: no study may be named so.
+RESERVED = (
+    *("all", "models", "scores", "attacks", "tables", "figures"),
+    *("dataset", "roles", "train_target", "score_block", "attack", "join_table"),
+    *("tabulate_training", "tabulate_membership", "tabulate_examples"),
+    *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
+    *(f"train_shadows_{size}" for size in (1, 2, 4, 8, 16, 32, 64)),
+    *("data", "logs"),
+)
 
 
 def load(raw: dict[str, Any], schema: str | Path) -> Config:
@@ -183,7 +190,7 @@ def _sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     for name, study in studies.items():
         key = f"studies.{name}"
         if name in RESERVED:
-            yield f"{key}: this name is taken by the workflow. Taken: {', '.join(RESERVED)}"
+            yield f"{key}: this name is taken by the workflow, choose another"
         yield from _name_faults(key, study)
         yield from _variant_faults(key, study)
         yield from _shadow_faults(key, study)
@@ -254,11 +261,11 @@ def _shadow_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
 
 def _fit_faults(key: str, study: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[str]:
     epochs, batch = recipe["epochs"], recipe["batch_size"]
-    for method, name in (("static", "epoch"), ("dpf", "target_epoch")):
-        epoch = study["pruning"].get(method, {}).get(name, 0)
+    for method, row in METHODS.items():
+        epoch = study["pruning"].get(method, {}).get(row.final_epoch, 0)
         if epoch >= epochs:
             yield (
-                f"{key}.pruning.{method}.{name}: {epoch} must be less than the recipe's "
+                f"{key}.pruning.{method}.{row.final_epoch}: {epoch} must be less than the recipe's "
                 f"epochs ({epochs}), or the models end without the sparsity they are named after"
             )
     for name in study["datasets"]:
@@ -270,18 +277,15 @@ def _fit_faults(key: str, study: Mapping[str, Any], recipe: Mapping[str, Any]) -
                 f"recipes.{study['recipe']}.batch_size: {batch} is more than the {members} members "
                 f"of a model on {name} ({key})"
             )
-        elif "dpf" in study["pruning"]:
-            yield from _ramp_faults(key, name, study["pruning"]["dpf"], epochs, members, batch)
-
-
-def _ramp_faults(
-    key: str, dataset: str, dpf: Mapping[str, int], epochs: int, members: int, batch: int
-) -> Iterator[str]:
-    steps = steps_per_epoch(members, batch)
-    first_full = -(-dpf["target_epoch"] * steps // dpf["every"]) * dpf["every"]
-    if dpf["target_epoch"] < epochs and first_full >= epochs * steps:
-        yield (
-            f"{key}.pruning.dpf.every: {dpf['every']} steps between masks leave none to be made "
-            f"from epoch {dpf['target_epoch']} on, when sparsity is full, to the end on {dataset} "
-            f"({steps} steps an epoch). Use fewer steps"
-        )
+            continue
+        steps = steps_per_epoch(members, batch)
+        for method, row in METHODS.items():
+            if row.schedule == "cubic" and method in study["pruning"]:
+                pruning = study["pruning"][method]
+                every, full = pruning["every"], pruning[row.final_epoch]
+                if full < epochs and -(-full * steps // every) * every >= epochs * steps:
+                    yield (
+                        f"{key}.pruning.{method}.every: {every} steps between masks leave none to "
+                        f"be made from epoch {full} on, when sparsity is full, to the end on "
+                        f"{name} ({steps} steps an epoch). Use fewer steps"
+                    )

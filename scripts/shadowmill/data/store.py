@@ -1,5 +1,6 @@
 """Data sets as files of the workflow: results/data/{name}.h5."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def prepare(name: str, root: str | Path, path: str | Path) -> None:
     Raises:
         DataError: not found and not to be had, or not what it should be.
     """
+    start = time.monotonic()
     entry = DATASETS[name]
     examples = getattr(readers, entry.reader)(Path(root))
     pool_size = int((~examples.is_test).sum())
@@ -69,7 +71,7 @@ def prepare(name: str, root: str | Path, path: str | Path) -> None:
             "mean": mean / 255,
             "std": np.sqrt(square - mean**2) / 255,
         },
-        provenance({"dataset": name}, 0.0, source=examples.source),
+        provenance({"dataset": name}, time.monotonic() - start, source=examples.source),
         name=name,
         pool_size=pool_size,
         class_names=examples.class_names,

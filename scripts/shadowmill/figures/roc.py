@@ -42,7 +42,9 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
                 and variant.method in ("dense", method)
             }
             _draw_panel(panel, shown)
-            panel.set_title(style.setting_title(dataset, architecture))
+            panel.set_title(
+                f"{style.setting_title(dataset, architecture)}: {style.METHOD_TITLES[method]}"
+            )
     for panel in axes[-1]:
         panel.set_xlabel("false-positive rate")
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2, handlelength=1.4)
@@ -73,8 +75,15 @@ def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
                 )
             ]
         )
+        # Below one in its non-members, a single model has no TPR.
+        defined_F = fpr_F * nonmember_MN.sum(axis=1).min() >= 1
         panel.fill_between(
-            fpr_F, *np.percentile(single_MF, _BAND, axis=0), color=color, alpha=0.15, lw=0
+            fpr_F,
+            *np.percentile(single_MF, _BAND, axis=0),
+            where=defined_F,
+            color=color,
+            alpha=0.15,
+            lw=0,
         )
     lowest = 10 ** np.ceil(np.log10(10 * floor))
     panel.plot([lowest, 1], [lowest, 1], color="#888888", lw=0.8, ls="--", label="chance")

@@ -16,6 +16,7 @@ from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.config import Variant
 from shadowmill.data import DATASETS
+from shadowmill.pruning import METHODS
 
 _PANEL_INCHES = (3.0, 2.7)
 _LEGEND_INCHES = 1.4
@@ -23,7 +24,7 @@ _LEGEND_INCHES = 1.4
 # Okabe and Ito's palette, one colour per method; further methods take the next ones.
 _COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-METHOD_TITLES = {"dense": "dense", "static": "static", "dpf": "DPF"}
+METHOD_TITLES = {"dense": "dense"} | {name: method.title for name, method in METHODS.items()}
 
 MEMBER_COLOR, NON_MEMBER_COLOR = "#D55E00", "#0072B2"
 
@@ -42,7 +43,6 @@ mpl.rcParams.update(
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.4,
         "pdf.fonttype": 42,  # text stays text in the PDF
-        "svg.hashsalt": "shadowmill",
     }
 )
 

@@ -21,7 +21,7 @@ Float = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A statistic of all data and its percentile interval."""
+    """A statistic of all data and its interval."""
 
     value: float
     low: float
@@ -42,7 +42,8 @@ def two_way_bootstrap(
     Each replicate draws M models and N examples with replacement, the same examples for every
     model, and recomputes every threshold. Owen (2007), "The pigeonhole bootstrap", Annals of
     Applied Statistics 1, 386–411: never too narrow by much, conservative where the noise of
-    single model-example pairs dominates.
+    single model-example pairs dominates. Limits are the quantiles of the replicates, less the bias
+    that the replicates show (Efron and Tibshirani 1993, Ch. 10).
 
     Args:
         scores_MN: (M, N) float64, higher = more likely a member.
@@ -78,6 +79,8 @@ def two_way_bootstrap(
     value_R2S = np.array([_statistics(rankings, pooled, *weights, fprs) for weights in draws])
     # A replicate that misses all members of a tiny pool has no AUC: NaN, left out here.
     limits = np.nanquantile(value_R2S, [tail, 1 - tail], axis=0)
+    # Examples drawn twice tie, which lets the TPR of a single model at a low FPR drift upwards.
+    limits = np.clip(limits - (np.nanmean(value_R2S, axis=0) - value_2S), 0, 1)
     result_32S = np.stack([value_2S, *limits])
     result_32S[:, ~_attained(rankings, pooled, fprs)] = np.nan
     names = ["auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in fprs)]

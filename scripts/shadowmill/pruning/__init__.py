@@ -13,19 +13,23 @@ class Method:
     """A row of the table of pruning methods.
 
     Attributes:
+        title: for figures.
         schedule: `one_shot` prunes once at the start of an epoch; `cubic` follows a ramp.
+        final_epoch: name of the setting that says from which epoch on sparsity is full.
         feedback: whether pruned weights keep receiving gradients and may come back.
     """
 
+    title: str
     schedule: str
+    final_epoch: str
     feedback: bool
 
 
 METHODS: dict[str, Method] = {
     # Magnitude pruning with a fixed mask.
-    "static": Method(schedule="one_shot", feedback=False),
+    "static": Method("static", "one_shot", "epoch", feedback=False),
     # Dynamic pruning with feedback: Lin et al. 2020, arXiv:2006.07253.
-    "dpf": Method(schedule="cubic", feedback=True),
+    "dpf": Method("DPF", "cubic", "target_epoch", feedback=True),
 }
 
 
@@ -59,13 +63,13 @@ class PruningPlan:
             return cls()
         method = METHODS[settings["method"]]
         if method.schedule == "one_shot":
-            first = settings["epoch"] * steps_per_epoch
+            first = settings[method.final_epoch] * steps_per_epoch
             return cls(settings["sparsity"], method.feedback, first_step=first)
         return cls(
             settings["sparsity"],
             method.feedback,
             every=settings["every"],
-            ramp_epochs=settings["target_epoch"],
+            ramp_epochs=settings[method.final_epoch],
         )
 
     def is_due(self, step: int) -> bool:

@@ -66,12 +66,6 @@ def masked(weight: Tensor, mask: Tensor, feedback: bool) -> Tensor:
     return weight + (sparse - weight).detach() if feedback else sparse
 
 
-def sparsity_of(masks: Mapping[str, Tensor]) -> float:
-    """Fraction of entries that are False over all masks of one model."""
-    kept = sum(int(mask.sum()) for mask in masks.values())
-    return 1 - kept / sum(mask.numel() for mask in masks.values())
-
-
 def check_sparsity(
     weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], sparsity: float, where: str
 ) -> None:

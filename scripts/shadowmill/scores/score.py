@@ -4,7 +4,7 @@ Legend: E models, N examples of the pool, A queries, K classes.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from shadowmill import architectures, devices, progress, roles, storage
+from shadowmill.architectures import is_stacked
 from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
+from shadowmill.training.batches import Normaliser
 from shadowmill.training.lockstep import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_model
 
@@ -79,14 +81,17 @@ def score_block(
         _read_matching(path, data, roles_N)
         for path, roles_N in zip(paths, matrix.roles_MN, strict=True)
     ]
-    for path, file in zip(paths, files, strict=True):
-        check_same_settings(
-            path, file.provenance["settings"], paths[0], files[0].provenance["settings"]
-        )
-    scorer = _Scorer(files, data, device)
-    phi, correct = scorer.pool(settings["queries"])
-    test_accuracy, test_loss = scorer.test()
     made = [file.provenance for file in files]
+    trained = [facts["settings"] | {"precision": facts["precision"]} for facts in made]
+    for path, found in zip(paths, trained, strict=True):
+        check_same_settings(path, found, paths[0], trained[0])
+    stacked = is_stacked(made[0]["settings"]["architecture"], execution["stacking"])
+    scorers = [
+        _Scorer(group, data, device) for group in ([files] if stacked else [[f] for f in files])
+    ]
+    phi, correct = _joined(scorer.pool(settings["queries"]) for scorer in scorers)
+    _check_finite(phi, matrix.models, paths)
+    test_accuracy, test_loss = _joined(scorer.test() for scorer in scorers)
     storage.write_hdf5(
         output,
         {
@@ -99,9 +104,28 @@ def score_block(
             "sparsity": np.array([file.history["sparsity"][-1] for file in files]),
             "training_seconds": np.array([facts["seconds"] for facts in made]),
         },
-        provenance(settings, time.monotonic() - start, device=devices.describe(device)),
-        training_settings=made[0]["settings"],
+        provenance(
+            settings,
+            time.monotonic() - start,
+            device=devices.describe(device),
+            data_digest=data.digest,
+            models={facts["model"]: facts["identity"] for facts in made},
+        ),
+        training_settings=trained[0],
     )
+
+
+def _joined(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def _check_finite(phi: np.ndarray, models: Sequence[str], paths: Sequence[str]) -> None:
+    for phi_NA, name, path in zip(phi, models, paths, strict=True):
+        if not np.isfinite(phi_NA).all():
+            raise ArtefactError(
+                f"{path}: {name} gives confidences that are not finite numbers, so it diverged. "
+                "Lower the recipe's learning rate; a model like this tells an attack nothing."
+            )
 
 
 def _read_matching(path: str, data: ImageData, roles_N: np.ndarray) -> ModelFile:
@@ -135,10 +159,7 @@ class _Scorer:
         self._buffers = {n: t for n, t in state.items() if n not in parameter_names}
         self._module = module.to("meta").eval()
         self._num_models = len(files)
-        self._mean, self._std = (
-            torch.from_numpy(values).float().to(device)[:, None, None]
-            for values in (data.mean, data.std)
-        )
+        self._normalise = Normaliser(data, device)
 
     def _chunks(self, start: int, stop: int, title: str) -> tqdm:
         size = max(1, _IMAGES_PER_PASS // self._num_models)
@@ -146,8 +167,7 @@ class _Scorer:
         return progress.bar(bounds, desc=title, unit="batch")
 
     def _images(self, rows: slice) -> Tensor:
-        images = torch.from_numpy(self._data.images[rows]).to(self._device).movedim(-1, 1)
-        return (images.float() / 255 - self._mean) / self._std
+        return self._normalise(torch.from_numpy(self._data.images[rows]).to(self._device))
 
     def _ask(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = stacked_forward(self._module, self._parameters, self._buffers, images)

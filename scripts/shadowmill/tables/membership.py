@@ -14,6 +14,7 @@ from shadowmill.config import Cell
 from shadowmill.metrics.bootstrap import two_way_bootstrap
 from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, clopper_pearson
 from shadowmill.metrics.ranking import (
+    allowed_false_positives,
     auc,
     balanced_accuracy,
     balanced_accuracy_oracle,
@@ -91,7 +92,7 @@ def _target_metrics(
     members, nonmembers = int(member.sum()), int((~member).sum())
     yield "auc", (auc(score, member), *auc_interval(score, member, CONFIDENCE))
     for fpr in FPRS:
-        if fpr * nonmembers < 1:
+        if not allowed_false_positives(fpr, nonmembers):
             estimate = (np.nan, np.nan, np.nan)
         else:
             found = operating_point(score, member, fpr).true_positives

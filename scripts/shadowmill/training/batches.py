@@ -38,6 +38,19 @@ def example_order(seed: int, members: np.ndarray, start: int, count: int) -> np.
     return np.concatenate(passes)[start - first * num :][:count]
 
 
+class Normaliser:
+    """From bytes to the float32 inputs of a network, by the moments of the pool."""
+
+    def __init__(self, data: ImageData, device: torch.device) -> None:
+        """Move the moments to the device."""
+        self._mean = torch.from_numpy(data.mean).float().to(device)
+        self._std = torch.from_numpy(data.std).float().to(device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(…, H, W, C) uint8 to (…, C, H, W) float32."""
+        return ((images.float() / 255 - self._mean) / self._std).movedim(-1, -3)
+
+
 class BatchSource:
     """The data set on the device, and batches of it for a stack of models."""
 
@@ -68,8 +81,7 @@ class BatchSource:
         pad = [(0, 0), (self._crop, self._crop), (self._crop, self._crop), (0, 0)]
         self._images = torch.from_numpy(np.pad(data.images[: data.pool_size], pad)).to(device)
         self._labels = torch.from_numpy(data.labels[: data.pool_size]).to(device)
-        self._mean = torch.from_numpy(data.mean).float().to(device)
-        self._std = torch.from_numpy(data.std).float().to(device)
+        self._normalise = Normaliser(data, device)
         self._epoch = -1
 
     def _draw_epoch(self, epoch: int) -> None:
@@ -97,8 +109,7 @@ class BatchSource:
             self._draw_epoch(epoch)
         index = self._index[:, within]
         images = self._augment(index, within) if self._crop or self._flip else self._images[index]
-        normalised = (images.float() / 255 - self._mean) / self._std
-        return normalised.movedim(-1, 2), self._labels[index]
+        return self._normalise(images), self._labels[index]
 
     def _augment(self, index: Tensor, within: int) -> Tensor:
         height, width = self._size

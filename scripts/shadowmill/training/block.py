@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from shadowmill import devices, progress, roles, storage
-from shadowmill.architectures import ARCHITECTURES
+from shadowmill.architectures import is_stacked
 from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError, Interrupted
@@ -19,7 +19,7 @@ from shadowmill.provenance import array_digest, digest, provenance
 from shadowmill.roles import MEMBER, RoleMatrix
 from shadowmill.seeds import seed_of
 from shadowmill.training import TRAINING_VERSION, checkpoint
-from shadowmill.training.lockstep import ModelSpec, Stack
+from shadowmill.training.lockstep import ModelSpec, Stack, precision
 from shadowmill.training.modelfile import write_model
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,6 @@ def _train_group(
     if all(_is_finished(files[name], identities[name]) for name in files):
         log.info("already trained: %s", ", ".join(files))
         return
-    start = time.monotonic()
     stack = Stack(group, settings, data, matrix.epoch_size, device)
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", digest(identities))
     if saved.restore(stack):
@@ -96,16 +95,21 @@ def _train_group(
     log.info("training %s", ", ".join(files))
     what = group[0].name if len(group) == 1 else f"{len(group)} models"
     _run(stack, f"{title}, {what}", interruption, saved)
-    seconds = (time.monotonic() - start) / len(group)
+    seconds = stack.seconds / len(group)
     for index, name in enumerate(files):
         state, masks, history = stack.final(index)
-        facts = provenance(settings, seconds, device=devices.describe(device), **identities[name])
+        facts = provenance(
+            settings,
+            seconds,
+            device=devices.describe(device),
+            precision=precision(device),
+            **identities[name],
+        )
         write_model(files[name], state, masks, facts, history)
 
 
 def _groups(specs: list[ModelSpec], architecture: str, stacking: str) -> list[list[ModelSpec]]:
-    stacked = ARCHITECTURES[architecture].stacked if stacking == "auto" else stacking == "stacked"
-    return [specs] if stacked else [[spec] for spec in specs]
+    return [specs] if is_stacked(architecture, stacking) else [[spec] for spec in specs]
 
 
 def _identity(
@@ -140,10 +144,11 @@ def _run(
     interruption: checkpoint.Interruption,
     saved: checkpoint.Checkpoint,
 ) -> None:
-    start, first_step = time.monotonic(), stack.step
     with progress.bar(total=stack.total_steps, initial=stack.step, desc=title, unit="step") as bar:
         while stack.step < stack.total_steps:
+            start = time.monotonic()
             stack.train_step()
+            stack.seconds += time.monotonic() - start
             bar.update()
             if interruption.requested:
                 saved.save(stack)
@@ -154,16 +159,16 @@ def _run(
             if interruption.checkpoint_is_due():
                 saved.save(stack)
             if stack.step % stack.steps_per_epoch == 0:
-                done = (stack.step - first_step) / stack.total_steps * stack.num_models
-                bar.set_postfix(_progress(stack, done / (time.monotonic() - start)))
+                bar.set_postfix(_progress(stack))
     log.info("trained %s: %s", title, bar.postfix)
 
 
-def _progress(stack: Stack, models_per_second: float) -> dict[str, str]:
+def _progress(stack: Stack) -> dict[str, str]:
+    done = stack.step / stack.total_steps * stack.num_models
     latest = {name: float(np.mean(epochs[-1])) for name, epochs in stack.history.items()}
     return {
         "loss": f"{latest['loss']:.3f}",
         "accuracy": f"{latest['accuracy']:.3f}",
         "sparsity": f"{latest['sparsity']:.3f}",
-        "models/s": f"{models_per_second:.3g}",
+        "models/s": f"{done / stack.seconds:.3g}",
     }

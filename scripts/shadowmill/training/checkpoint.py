@@ -36,7 +36,7 @@ class Checkpoint:
 
     def save(self, stack: Stack) -> None:
         """Write the state of a stack, atomically."""
-        tensors = {"running": stack.running}
+        tensors = {"running": stack.running, "first_bad_step": stack.first_bad_step}
         for kind, group in (
             ("parameter", stack.parameters),
             ("buffer", stack.buffers),
@@ -47,7 +47,12 @@ class Checkpoint:
             for key, value in stack.optimizer.state[parameter].items():
                 if value is not None:
                     tensors[f"optimizer/{key}/{name}"] = value
-        metadata = {"digest": self.digest, "step": stack.step, "history": stack.history}
+        metadata = {
+            "digest": self.digest,
+            "step": stack.step,
+            "seconds": stack.seconds,
+            "history": stack.history,
+        }
         storage.write_tensors(self.path, tensors, metadata)
 
     def restore(self, stack: Stack) -> bool:
@@ -66,7 +71,9 @@ class Checkpoint:
         if metadata.get("digest") != self.digest:
             return False
         stack.step, stack.history = metadata["step"], metadata["history"]
+        stack.seconds = metadata["seconds"]
         stack.running.copy_(tensors.pop("running"))
+        stack.first_bad_step.copy_(tensors.pop("first_bad_step"))
         with torch.no_grad():
             for key, tensor in tensors.items():
                 self._restore_tensor(stack, *key.split("/", 1), tensor)

@@ -97,11 +97,12 @@ class Stack:
             device,
         )
         self.step = 0
+        self.seconds = 0.0
         self.history: dict[str, list[list[float]]] = {
             name: [] for name in ("loss", "accuracy", "sparsity", "reactivated")
         }
         self.running = torch.zeros(3, len(specs), dtype=torch.float64, device=device)
-        self._first_bad_step = torch.full((len(specs),), -1, device=device)
+        self.first_bad_step = torch.full((len(specs),), -1, device=device)
 
     @property
     def num_models(self) -> int:
@@ -115,7 +116,9 @@ class Stack:
             else tensor
             for name, tensor in self.parameters.items()
         }
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+        with torch.autocast(
+            images.device.type, torch.bfloat16, enabled=precision(images.device) == "bfloat16"
+        ):
             return stacked_forward(self._module, weights, self.buffers, images)
 
     def train_step(self) -> None:
@@ -152,16 +155,16 @@ class Stack:
         self.running[0] += losses
         self.running[1] += accuracies
         # On the device, so that no step waits for it; looked at once an epoch.
-        new = ~torch.isfinite(losses) & (self._first_bad_step < 0)
-        self._first_bad_step[new] = self.step
+        new = ~torch.isfinite(losses) & (self.first_bad_step < 0)
+        self.first_bad_step[new] = self.step
 
     def _end_epoch(self) -> None:
-        bad = self._first_bad_step.tolist()
+        bad = self.first_bad_step.tolist()
         diverged = [f"{n} at step {s}" for n, s in zip(self.names, bad, strict=True) if s >= 0]
         if diverged:
             raise TrainingError(
                 f"the loss is no longer a finite number: {', '.join(diverged)}. No model "
-                "file was written for them. Lower the recipe's learning rate and rerun."
+                "of their stack was written. Lower the recipe's learning rate and rerun."
             )
         self.history["loss"].append((self.running[0] / self.steps_per_epoch).tolist())
         self.history["accuracy"].append((self.running[1] / self.steps_per_epoch).tolist())
@@ -188,6 +191,11 @@ class Stack:
             name: [epoch[index] for epoch in epochs] for name, epochs in self.history.items()
         }
         return state, masks, history
+
+
+def precision(device: torch.device) -> str:
+    """Number format of the forward pass in training; weights are float32 in either case."""
+    return "bfloat16" if device.type == "cuda" else "float32"
 
 
 def stacked_forward(
