@@ -218,6 +218,28 @@ def test_a_truncated_model_is_refused(folder, sparse_models, tmp_path, part):
     assert not (tmp_path / "scores.h5").exists()
 
 
+def test_a_model_that_diverged_is_refused_by_name(folder, sparse_models, tmp_path):
+    tensors, metadata = storage.read_tensors(sparse_models[NAMES[1]])
+    bias = next(name for name in tensors if name.endswith(".bias"))
+    tensors[bias] = torch.full_like(tensors[bias], torch.nan)
+    broken = tmp_path / "broken.safetensors"
+    storage.write_tensors(broken, tensors, metadata)
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(broken))}: .*diverged"):
+        score(folder, sparse_models | {NAMES[1]: str(broken)}, tmp_path / "scores.h5")
+    assert not (tmp_path / "scores.h5").exists()
+
+
+def test_models_trained_in_another_precision_do_not_share_a_score_file(
+    folder, sparse_models, tmp_path
+):
+    tensors, metadata = storage.read_tensors(sparse_models[NAMES[1]])
+    metadata["provenance"]["precision"] = "bfloat16"
+    other = tmp_path / "other.safetensors"
+    storage.write_tensors(other, tensors, metadata)
+    with pytest.raises(ArtefactError, match=r"other settings .* precision"):
+        score(folder, sparse_models | {NAMES[1]: str(other)}, tmp_path / "scores.h5")
+
+
 def test_models_of_different_settings_do_not_share_a_score_file(folder, sparse_models, tmp_path):
     dense = train(folder, "dense", "small_convnet", DENSE)
     mixed = {NAMES[0]: dense[NAMES[0]], NAMES[1]: sparse_models[NAMES[1]]}

@@ -19,6 +19,7 @@ from shadowmill.data.store import ImageData
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
+from shadowmill.roles import RoleMatrix
 from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
 from shadowmill.training.batches import Normaliser
@@ -77,21 +78,14 @@ def score_block(
     start = time.monotonic()
     device = devices.claim(execution["device"], threads)
     data, matrix = load_data(data_path), roles.load(roles_path)
-    paths = [models[name] for name in matrix.models]
-    files = [
-        _read_matching(path, data, roles_N)
-        for path, roles_N in zip(paths, matrix.roles_MN, strict=True)
-    ]
+    files, training_settings = _read_block(models, matrix, data)
     made = [file.provenance for file in files]
-    trained = [facts["settings"] | {"precision": facts["precision"]} for facts in made]
-    for path, found in zip(paths, trained, strict=True):
-        check_same_settings(path, found, paths[0], trained[0])
-    stacked = is_stacked(made[0]["settings"]["architecture"], execution["stacking"])
+    stacked = is_stacked(training_settings["architecture"], execution["stacking"])
     scorers = [
         _Scorer(group, data, device) for group in ([files] if stacked else [[f] for f in files])
     ]
     phi, correct = _joined(scorer.pool(settings["queries"]) for scorer in scorers)
-    _check_finite(phi, matrix.models, paths)
+    _check_finite(phi, [models[name] for name in matrix.models])
     test_accuracy, test_loss = _joined(scorer.test() for scorer in scorers)
     storage.write_hdf5(
         output,
@@ -112,7 +106,7 @@ def score_block(
             data_digest=data.digest,
             models={facts["model"]: facts["identity"] for facts in made},
         ),
-        training_settings=trained[0],
+        training_settings=training_settings,
     )
 
 
@@ -120,13 +114,30 @@ def _joined(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def _check_finite(phi: np.ndarray, models: Sequence[str], paths: Sequence[str]) -> None:
-    for phi_NA, name, path in zip(phi, models, paths, strict=True):
+def _check_finite(phi: np.ndarray, paths: Sequence[str]) -> None:
+    for phi_NA, path in zip(phi, paths, strict=True):
         if not np.isfinite(phi_NA).all():
             raise ArtefactError(
-                f"{path}: {name} gives confidences that are not finite numbers, so it diverged. "
+                f"{path}: this model gives confidences that are no finite numbers: it diverged. "
                 "Lower the recipe's learning rate; a model like this tells an attack nothing."
             )
+
+
+def _read_block(
+    models: Mapping[str, str], matrix: RoleMatrix, data: ImageData
+) -> tuple[list[ModelFile], dict[str, Any]]:
+    """The models in the order of the role matrix, and how all of them were trained."""
+    paths = [models[name] for name in matrix.models]
+    files = [
+        _read_matching(path, data, roles_N)
+        for path, roles_N in zip(paths, matrix.roles_MN, strict=True)
+    ]
+    trained = [
+        file.provenance["settings"] | {"precision": file.provenance["precision"]} for file in files
+    ]
+    for path, found in zip(paths, trained, strict=True):
+        check_same_settings(path, found, paths[0], trained[0])
+    return files, trained[0]
 
 
 def _read_matching(path: str, data: ImageData, roles_N: np.ndarray) -> ModelFile:
