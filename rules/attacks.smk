@@ -1,4 +1,5 @@
-# Inputs:  the score files of a configuration
+# Inputs:  the score files of a configuration; of shadows without its defence, if the study's
+#          adversary is not adaptive
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{attack}.h5
 # Steps:   attack every target with the shadows, and every shadow with the other shadows
 
@@ -15,6 +16,7 @@ rule attack:
     conda:
         "../envs/shadowmill.yaml"
     params:
+        adaptive=is_adaptive,
         code=code_of("run_attack.py"),
     script:
         "../scripts/run_attack.py"

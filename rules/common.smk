@@ -2,6 +2,7 @@
 # The experiment grid itself is in scripts/shadowmill/config.
 
 import os
+import re
 import sys
 from contextlib import contextmanager
 
@@ -41,13 +42,13 @@ BUILT = [STUDIES[name] for name in CONFIG.build]
 CELL = "results/{study}/{dataset}/{architecture}/{variant}"
 LOGS = CELL.replace("results", "results/logs", 1)
 UNFINISHED = CELL.replace("results", "results/.unfinished", 1)
-TABLES = ("training_results", "membership_metrics", "examples")
+TABLES = ("training_results", "training_history", "membership_metrics", "examples")
 FIGURES = ("roc", "leakage", "accuracy", "tradeoff")
 
 
 def any_of(names):
     """A wildcard constraint that matches exactly these names."""
-    return "|".join(sorted({name.replace(".", r"\.") for name in names}))
+    return "|".join(sorted({re.escape(name) for name in names}))
 
 
 wildcard_constraints:
@@ -56,9 +57,9 @@ wildcard_constraints:
     architecture=any_of(a for s in STUDIES.values() for a in s.architectures),
     variant=any_of(v.name for s in STUDIES.values() for v in s.variants),
     attack=any_of(a for s in STUDIES.values() for a in s.attacks),
-    target=r"target-\d+",
+    target=r"target-\d+(-\d+)?",
     shadow_block=r"\d\d+",
-    block=r"target-\d+|shadow-\d\d+",
+    block=r"target-\d+(-\d+)?|shadow-\d\d+",
     table=any_of(TABLES),
 
 
@@ -95,32 +96,79 @@ def training_settings(wildcards):
     )
 
 
-def block_models(wildcards):
-    """Model files of a block."""
-    folder = CELL.format(**cell_of(wildcards))
-    names = study_of(wildcards).models(wildcards.block)
+def files_of_models(wildcards, block, variant=None):
+    """Model files of a block, of a job's own configuration or of another variant."""
+    cell = cell_of(wildcards)
+    folder = CELL.format(**cell | {"variant": variant or cell["variant"]})
+    names = study_of(wildcards).models(block)
     return [f"{folder}/models/{name}.safetensors" for name in names]
 
 
-def score_files(wildcards, blocks):
-    """Score files of some blocks of a configuration."""
-    folder = CELL.format(**cell_of(wildcards))
+def initial_models(block):
+    """An input function: the dense models that a block is fine-tuned from, if it is."""
+
+    def files(wildcards):
+        fine_tuned = study_of(wildcards).is_fine_tuned(wildcards.variant)
+        name = block.format(**wildcards)
+        return files_of_models(wildcards, name, "dense") if fine_tuned else []
+
+    return files
+
+
+def block_models(wildcards):
+    """Model files of a block."""
+    return files_of_models(wildcards, wildcards.block)
+
+
+def target_models(wildcards):
+    """Model files of the targets of a configuration."""
+    targets = study_of(wildcards).targets
+    return [path for name in targets for path in files_of_models(wildcards, name)]
+
+
+def files_of_scores(wildcards, blocks, variant=None):
+    """Score files of some blocks, of a job's own configuration or of another variant."""
+    cell = cell_of(wildcards)
+    folder = CELL.format(**cell | {"variant": variant or cell["variant"]})
     return [f"{folder}/scores/{block}.h5" for block in blocks]
 
 
 def target_scores(wildcards):
     """Score files of the targets of a configuration."""
-    return score_files(wildcards, study_of(wildcards).targets)
+    return files_of_scores(wildcards, study_of(wildcards).targets)
 
 
 def shadow_scores(wildcards):
-    """Score files of the shadows of a configuration."""
-    return score_files(wildcards, study_of(wildcards).shadow_blocks)
+    """Score files of the shadows that a configuration is attacked with."""
+    study = study_of(wildcards)
+    variant = study.shadow_variant(wildcards.variant)
+    return files_of_scores(wildcards, study.shadow_blocks, variant)
 
 
 def all_scores(wildcards):
     """Score files of all models of a configuration."""
-    return score_files(wildcards, study_of(wildcards).blocks)
+    return files_of_scores(wildcards, study_of(wildcards).blocks(wildcards.variant))
+
+
+def is_adaptive(wildcards):
+    """Whether the shadows were trained as the targets were."""
+    variant = wildcards.variant
+    return study_of(wildcards).shadow_variant(variant) == variant
+
+
+def order_file(wildcards):
+    """Scores that order the examples of which a block's models train on the first; often None."""
+    study = study_of(wildcards)
+    is_prefix = study.subsets and wildcards.block in study.targets
+    return study.subsets.get("scores") if is_prefix else None
+
+
+def roles_inputs(wildcards):
+    """What roles depend on: sizes that only the data know, and an order of the examples."""
+    known = study_of(wildcards).num_examples(wildcards.dataset) is not None
+    data = [] if known else [ancient(f"results/data/{wildcards.dataset}.h5")]
+    order = order_file(wildcards)
+    return data + ([order] if order else [])
 
 
 def cell_files(study, *names):
@@ -141,13 +189,21 @@ def present_data(study):
 
 def model_files(study):
     """All model files of a study."""
-    names = [name for block in study.blocks for name in study.models(block)]
-    return cell_files(study, *(f"models/{name}.safetensors" for name in names))
+    return [
+        f"results/{cell.folder}/models/{name}.safetensors"
+        for cell in study.cells
+        for block in study.blocks(cell.variant)
+        for name in study.models(block)
+    ]
 
 
 def score_block_files(study):
     """All score files of a study."""
-    return cell_files(study, *(f"scores/{block}.h5" for block in study.blocks))
+    return [
+        f"results/{cell.folder}/scores/{block}.h5"
+        for cell in study.cells
+        for block in study.blocks(cell.variant)
+    ]
 
 
 def attack_files(study):
@@ -157,12 +213,14 @@ def attack_files(study):
 
 def table_files(study):
     """All tables of a study."""
-    return [f"results/{study.name}/tables/{table}.csv" for table in TABLES]
+    names = [name for name in TABLES if name != "examples" or study.compares_examples]
+    return [f"results/{study.name}/tables/{name}.csv" for name in names]
 
 
 def figure_files(study):
     """All figures of a study."""
-    names = [*FIGURES, *(f"examples-{'-'.join(cell.path)}" for cell in study.cells)]
+    cells = study.cells if study.compares_examples else ()
+    names = [*FIGURES, *(f"examples-{'-'.join(cell.path)}" for cell in cells)]
     return [f"results/{study.name}/figures/{name}.png" for name in names]
 
 

@@ -22,6 +22,8 @@ rule dataset:
 
 rule roles:
     """Draw who trains on what, for the models of a block."""
+    input:
+        roles_inputs,
     output:
         "results/{study}/{dataset}/roles/{block}.h5",
     log:
@@ -31,6 +33,11 @@ rule roles:
     params:
         seed=lambda wildcards: study_of(wildcards).seed,
         model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.block),
-        pool_size=lambda wildcards: DATASETS[wildcards.dataset].pool_size,
+        num_examples=lambda wildcards: study_of(wildcards).num_examples(
+            wildcards.dataset
+        ),
+        protocol=lambda wildcards: study_of(wildcards).protocol,
+        validation=lambda wildcards: study_of(wildcards).validation,
+        order=order_file,
     script:
         "../scripts/draw_roles.py"

@@ -24,11 +24,11 @@ rule plot_roc:
 
 
 rule plot_leakage:
-    """Attack performance against sparsity."""
+    """Attack performance against sparsity, or of each defended variant."""
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        figure_output("leakage", "leakage against sparsity"),
+        figure_output("leakage", "leakage"),
     log:
         "results/logs/{study}/leakage.log",
     conda:
@@ -41,11 +41,11 @@ rule plot_leakage:
 
 
 rule plot_accuracy:
-    """Test accuracy against sparsity."""
+    """Test accuracy against sparsity, or of each defended variant."""
     input:
         training="results/{study}/tables/training_results.csv",
     output:
-        figure_output("accuracy", "accuracy against sparsity"),
+        figure_output("accuracy", "accuracy"),
     log:
         "results/logs/{study}/accuracy.log",
     conda:

@@ -1,4 +1,4 @@
-# Inputs:  score files, attack files
+# Inputs:  score files, attack files, models of targets
 # Outputs: results/{study}/tables/{table}.csv
 # Steps:   tabulate each configuration, then put a study's tables together
 
@@ -22,6 +22,23 @@ rule tabulate_training:
         code=code_of("tabulate_training.py"),
     script:
         "../scripts/tabulate_training.py"
+
+
+rule tabulate_history:
+    """Loss, accuracy and masks of the targets of a configuration, epoch by epoch."""
+    input:
+        models=target_models,
+    output:
+        f"{CELL}/training_history.csv",
+    log:
+        f"{LOGS}/training_history.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        code=code_of("tabulate_history.py"),
+    script:
+        "../scripts/tabulate_history.py"
 
 
 rule tabulate_membership:

@@ -1,4 +1,5 @@
-# Inputs:  results/data/{dataset}.h5, results/{study}/{dataset}/roles/{block}.h5
+# Inputs:  results/data/{dataset}.h5, results/{study}/{dataset}/roles/{block}.h5; for fine-tuning
+#          the dense models of the same block
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/models/{model}.safetensors
 # Steps:   train a target alone; train a block of shadows in one job
 #
@@ -12,6 +13,7 @@ rule train_target:
     input:
         data=ancient("results/data/{dataset}.h5"),
         roles="results/{study}/{dataset}/roles/{target}.h5",
+        initial=initial_models("{target}"),
     output:
         models_output([f"{CELL}/models/{{target}}.safetensors"]),
     log:
@@ -36,6 +38,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
         input:
             data=ancient("results/data/{dataset}.h5"),
             roles="results/{study}/{dataset}/roles/shadow-{shadow_block}.h5",
+            initial=initial_models("shadow-{shadow_block}"),
         output:
             models_output(
                 [

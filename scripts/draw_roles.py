@@ -1,12 +1,16 @@
 """Rule roles."""
 
+from shadowmill.data.store import num_examples
 from shadowmill.jobs import job
 from shadowmill.roles import draw
 
 with job(snakemake.log[0]):
+    params = snakemake.params
     draw(
         snakemake.output[0],
-        models=snakemake.params.model_keys,
-        num_examples=snakemake.params.pool_size,
-        seed=snakemake.params.seed,
+        models=params.model_keys,
+        num_examples=params.num_examples or num_examples(snakemake.input[0], params.protocol),
+        seed=params.seed,
+        validation=params.validation,
+        order_path=params.order,
     )

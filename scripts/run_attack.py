@@ -8,5 +8,6 @@ with job(snakemake.log[0]):
         attack=snakemake.wildcards.attack,
         target_scores=snakemake.input.target_scores,
         shadow_scores=snakemake.input.shadow_scores,
+        adaptive=snakemake.params.adaptive,
         output=snakemake.output[0],
     )

@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
     train_block(
         data_path=snakemake.input.data,
         roles_path=snakemake.input.roles,
+        initial={Path(path).stem: path for path in snakemake.input.initial},
         outputs={Path(path).stem: path for path in snakemake.output},
         keys=snakemake.params.model_keys,
         settings=snakemake.params.settings,

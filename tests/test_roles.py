@@ -1,14 +1,25 @@
-"""Role matrices: exact halves, complementary pairs, nothing ever drawn anew."""
+"""Role matrices: exact counts, complementary pairs, nested prefixes, nothing ever drawn anew."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
 
 from shadowmill import roles, storage
-from shadowmill.errors import ArtefactError
+from shadowmill.errors import ArtefactError, ConfigError, DataError
 from shadowmill.provenance import array_digest
-from shadowmill.roles import MEMBER, NON_MEMBER, half, shadow_half, target_half
+from shadowmill.roles import (
+    MEMBER,
+    NON_MEMBER,
+    UNUSED,
+    VALIDATION,
+    half,
+    shadow_half,
+    target_half,
+)
+from shadowmill.roles.order import random_order, read_scores, score_order
+from shadowmill.roles.splits import attacker_split, prefix, victim_split, with_validation
 
 SIZES = [2, 3, 10, 101]
 
@@ -34,7 +45,13 @@ def test_the_codes_of_the_roles_never_change():
 
 def test_the_draw_never_changes():
     assert half(2, 12, seed=0)[0].tolist() == [3, 1, 3, 1, 3, 1, 3, 3, 3, 1, 1, 1]
-    assert target_half(42, 12, seed=0).tolist() == [3, 3, 3, 1, 1, 1, 1, 3, 3, 1, 1, 3]
+    row = target_half(42, 12, seed=0)
+    assert row.tolist() == [3, 3, 3, 1, 1, 1, 1, 3, 3, 1, 1, 3]
+    row = with_validation(row, 0.5, 0, "target", 42)
+    assert row.tolist() == [3, 2, 3, 1, 1, 1, 1, 3, 2, 1, 1, 2]
+    assert victim_split(42, 12, seed=0).tolist() == [1, 0, 0, 3, 0, 2, 1, 0, 2, 3, 0, 0]
+    assert attacker_split(3, 12, seed=0).tolist() == [0, 1, 3, 0, 3, 0, 0, 2, 0, 0, 1, 2]
+    assert random_order(12, seed=0).tolist() == [11, 2, 7, 4, 8, 9, 5, 1, 6, 10, 3, 0]
 
 
 def test_the_first_64_shadows_of_128_are_those_of_64():
@@ -135,7 +152,12 @@ def test_the_members_of_a_shadow_do_not_depend_on_the_size_of_the_blocks(tmp_pat
 def test_the_file_says_how_it_was_drawn(path):
     with storage.open_hdf5(path) as file:
         facts = storage.attribute(file)
-    assert facts["settings"] == {"protocol": "half", "seed": 5, "models": BLOCK}
+    assert facts["settings"] == {
+        "protocol": "half",
+        "seed": 5,
+        "models": BLOCK,
+        "validation": 0.0,
+    }
     assert facts["roles_digest"] == array_digest(roles.load(path).roles_MN)
 
 
@@ -158,3 +180,280 @@ def test_an_epoch_is_the_smaller_half_in_every_block(tmp_path, models, num_examp
     # An odd shadow has one example more, but takes the same steps as its twin.
     roles.draw(tmp_path / "roles.h5", models, num_examples, seed=0)
     assert roles.load(tmp_path / "roles.h5").epoch_size == num_examples // 2
+
+
+def drawn(tmp_path, models, num_examples=25, seed=5, **settings):
+    roles.draw(tmp_path / "drawn.h5", models, num_examples, seed, **settings)
+    return roles.load(tmp_path / "drawn.h5")
+
+
+def counts(row):
+    """Numbers of UNUSED, MEMBER, VALIDATION and NON_MEMBER."""
+    return np.bincount(row, minlength=4).tolist()
+
+
+# Validation.
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.0, [0, 12, 0, 13]), (0.1, [0, 12, 1, 12]), (0.5, [0, 12, 6, 7]), (0.9, [0, 12, 12, 1])],
+)
+def test_validation_is_a_rounded_share_of_the_non_members(share, expected):
+    # 13 non-members of 25: 1.3, 6.5 (to even) and 11.7 of them.
+    row = with_validation(target_half(3, 25, seed=5), share, 5, "target", 3)
+    assert row.dtype == np.int8
+    assert counts(row) == expected
+
+
+def test_validation_leaves_members_alone_and_only_grows(tmp_path):
+    without = drawn(tmp_path, BLOCK).roles_MN
+    smaller, larger = (drawn(tmp_path, BLOCK, validation=v).roles_MN for v in (0.2, 0.4))
+    for roles_MN in (smaller, larger):
+        np.testing.assert_array_equal(roles_MN == MEMBER, without == MEMBER)
+    assert ((smaller == VALIDATION) <= (larger == VALIDATION)).all()
+    assert (larger == VALIDATION).sum() > (smaller == VALIDATION).sum() > 0
+
+
+def test_validation_is_drawn_for_each_model_alone(tmp_path):
+    together = drawn(tmp_path, BLOCK, 200, validation=0.3).roles_MN
+    for row, (name, key) in zip(together, BLOCK.items(), strict=True):
+        alone = drawn(tmp_path, {name: key}, 200, validation=0.3).roles_MN
+        np.testing.assert_array_equal(alone[0], row)
+    assert len(np.unique(together == VALIDATION, axis=0)) == len(BLOCK)
+
+
+def test_validation_is_uniform_over_the_non_members():
+    row = target_half(0, 20, seed=0)
+    num = 4000
+    hits_N = sum(with_validation(row, 0.3, 0, "model", k) == VALIDATION for k in range(num))
+    assert hits_N[row == MEMBER].sum() == 0
+    share = hits_N[row == NON_MEMBER] / num
+    assert np.abs(share - 0.3).max() < 5 * np.sqrt(0.3 * 0.7 / num)
+
+
+# Disjoint sides.
+
+
+@pytest.mark.parametrize(
+    ("num_examples", "victim", "attacker"),
+    [
+        # UNUSED, MEMBER, VALIDATION, NON_MEMBER; ⌊0.45·n⌋ of n on its own side.
+        (6, [3, 1, 1, 1], [3, 1, 1, 1]),
+        (7, [4, 1, 1, 1], [3, 1, 2, 1]),
+        (40, [20, 9, 2, 9], [20, 9, 2, 9]),
+        (1797, [899, 404, 90, 404], [898, 404, 91, 404]),
+        (60_000, [30_000, 13_500, 3_000, 13_500], [30_000, 13_500, 3_000, 13_500]),
+    ],
+)
+def test_sizes_of_disjoint_splits(num_examples, victim, attacker):
+    for split, expected in ((victim_split, victim), (attacker_split, attacker)):
+        row = split(7, num_examples, seed=0)
+        assert row.dtype == np.int8
+        assert counts(row) == expected
+
+
+@pytest.mark.parametrize("num_examples", [6, 31, 400])
+def test_victims_and_attackers_share_no_example_and_leave_none_out(num_examples):
+    victims = [victim_split(seed, num_examples, seed=2) != UNUSED for seed in (42, 7, 0)]
+    attackers = [attacker_split(index, num_examples, seed=2) != UNUSED for index in range(4)]
+    for victim in victims:
+        np.testing.assert_array_equal(victim, victims[0])
+        for attacker in attackers:
+            np.testing.assert_array_equal(attacker, ~victim)
+
+
+def test_every_model_splits_its_side_anew():
+    rows = [attacker_split(index, 200, seed=2) for index in range(6)]
+    rows += [victim_split(seed, 200, seed=2) for seed in range(6)]
+    assert len(np.unique(np.array(rows) == MEMBER, axis=0)) == 12
+    np.testing.assert_array_equal(rows[3], attacker_split(3, 200, seed=2))
+    # Another study has other sides.
+    assert ((victim_split(0, 200, seed=3) == UNUSED) != (rows[6] == UNUSED)).any()
+
+
+def test_splits_of_a_side_are_uniform():
+    num = 4000
+    roles_MN = np.stack([attacker_split(index, 40, seed=1) for index in range(num)])
+    roles_MN = roles_MN[:, roles_MN[0] != UNUSED]
+    for role, share in ((MEMBER, 0.45), (VALIDATION, 0.1), (NON_MEMBER, 0.45)):
+        found = (roles_MN == role).mean(axis=0)
+        assert np.abs(found - share).max() < 5 * np.sqrt(share * (1 - share) / num)
+
+
+def test_sides_are_uniform_over_studies():
+    num = 4000
+    own = np.mean([victim_split(0, 6, seed) != UNUSED for seed in range(num)], axis=0)
+    assert np.abs(own - 0.5).max() < 5 * 0.5 / np.sqrt(num)
+
+
+def test_disjoint_blocks(tmp_path):
+    # Of 25 examples the attackers have 13, of which ⌊5.85⌋ are members.
+    models = {f"shadow-01-{slot}": ["attacker", 5 + slot] for slot in range(3)}
+    matrix = drawn(tmp_path, models)
+    expected = [attacker_split(index, 25, seed=5) for index in (5, 6, 7)]
+    np.testing.assert_array_equal(matrix.roles_MN, expected)
+    assert matrix.epoch_size == 5
+    matrix = drawn(tmp_path, {"target-42": ["victim", 42]})
+    np.testing.assert_array_equal(matrix.roles_MN, [victim_split(42, 25, seed=5)])
+    assert matrix.epoch_size == 5
+    with storage.open_hdf5(tmp_path / "drawn.h5") as file:
+        assert storage.attribute(file)["settings"]["protocol"] == "disjoint"
+
+
+@pytest.mark.parametrize("num_examples", [0, 2, 5])
+def test_too_few_examples_for_sides_are_refused(num_examples):
+    with pytest.raises(DataError, match=f"{num_examples} examples are too few.*protocol half"):
+        victim_split(0, num_examples, seed=0)
+
+
+# Prefixes.
+
+
+def test_prefix_by_hand():
+    assert prefix(2, np.array([3, 0, 4, 1, 2])).tolist() == [1, 3, 3, 1, 3]
+
+
+@pytest.mark.parametrize("size", [0, 5, 6])
+def test_a_prefix_that_leaves_no_one_in_or_out_is_refused(size):
+    with pytest.raises(ConfigError, match=f"first {size} examples: the pool has 5.*from 1 to 4"):
+        prefix(size, np.arange(5))
+
+
+def test_prefixes_are_nested_whatever_the_seeds_of_the_models(tmp_path):
+    members = []
+    for number, size in enumerate((3, 4, 11, 24)):
+        matrix = drawn(tmp_path, {"target": ["prefix", number, size]})
+        assert matrix.epoch_size == size
+        assert counts(matrix.roles_MN[0]) == [0, size, 0, 25 - size]
+        members.append(matrix.roles_MN[0] == MEMBER)
+    for smaller, larger in itertools.pairwise(members):
+        assert (smaller <= larger).all()
+    np.testing.assert_array_equal(np.flatnonzero(members[0]), sorted(random_order(25, 5)[:3]))
+
+
+def test_orders_of_studies_differ_and_are_uniform():
+    first = np.bincount([random_order(8, seed)[0] for seed in range(4000)], minlength=8) / 4000
+    assert np.abs(first - 1 / 8).max() < 5 * np.sqrt(1 / 8 * 7 / 8 / 4000)
+
+
+def test_prefixes_have_validation_examples_among_the_rest(tmp_path):
+    models = {"target-1-5": ["prefix", 1, 5]}
+    row = drawn(tmp_path, models, validation=0.3).roles_MN[0]
+    assert counts(row) == [0, 5, 6, 14]
+    np.testing.assert_array_equal(row == MEMBER, drawn(tmp_path, models).roles_MN[0] == MEMBER)
+
+
+# Orders by score. Ascending, the examples are 4, 1, 3, 0, 2: 1 and 3 are tied.
+
+SCORES = np.array([0.5, -1.0, 7.25, -1.0, -3.0])
+TABLE = "example,label,score\n2,9,7.25\n0,9,0.5\n4,9,-3\n1,9,-1\n3,9,-1.0\n"
+
+
+@pytest.fixture(params=["npy", "csv"])
+def scores_path(request, tmp_path):
+    path = tmp_path / f"scores.{request.param}"
+    if request.param == "npy":
+        np.save(path, SCORES)
+    else:
+        path.write_text(TABLE)
+    return path
+
+
+def test_scores_are_read_by_example(scores_path):
+    np.testing.assert_array_equal(read_scores(scores_path, 5), SCORES)
+    np.testing.assert_array_equal(read_scores(str(scores_path), 5), SCORES)
+
+
+def test_ties_of_scores_go_by_index():
+    assert score_order(SCORES).tolist() == [4, 1, 3, 0, 2]
+    expected = [*range(0, 1000, 2), *range(1, 1000, 2)]
+    assert score_order(np.arange(1000) % 2).tolist() == expected
+
+
+@pytest.mark.parametrize(("size", "members"), [(1, [4]), (2, [1, 4]), (3, [1, 3, 4])])
+def test_prefixes_by_score(tmp_path, scores_path, size, members):
+    models = {"target": ["prefix", 0, size]}
+    matrix = drawn(tmp_path, models, num_examples=5, order_path=scores_path)
+    assert np.flatnonzero(matrix.roles_MN[0] == MEMBER).tolist() == members
+    with storage.open_hdf5(tmp_path / "drawn.h5") as file:
+        settings = storage.attribute(file)["settings"]
+    assert settings["protocol"] == "prefix"
+    assert settings["order_digest"] == array_digest(SCORES)
+
+
+@pytest.mark.parametrize(
+    ("scores", "complaint"),
+    [
+        (SCORES[:4], r"shape \(4,\), but the pool has 5"),
+        (SCORES[None], r"shape \(1, 5\)"),
+        (np.array([0, 1, np.nan, 3, np.nan]), "example 2 is NaN"),
+        (np.array(list("abcde")), "must be numbers, found <U1"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path, scores, complaint):
+    np.save(tmp_path / "scores.npy", scores)
+    with pytest.raises(DataError, match=rf"scores\.npy: .*{complaint}"):
+        read_scores(tmp_path / "scores.npy", 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("example,score\n0,1\n1,2\n", "example 2 is missing"),
+        ("example,score\n0,1\n1,2\n2,0\n1,2\n", "example 1 is listed more than once"),
+        ("example,score\n0,1\n1,2\n3,0\n", "example 3 is none of the 3.*from 0 to 2"),
+        ("example,score\n0,1\n1,2\n-1,0\n", "example -1 is none of the 3"),
+        ("example,score\n0,1\n1,\n2,0\n", "example 1 is NaN"),
+        ("example,score\n0,1\n1,high\n2,0\n", "must be numbers"),
+        ("example,score\n0,1\n1.5,1\n2,0\n", "whole numbers"),
+        ("index,score\n0,1\n", "no column example; found index, score"),
+        ("1\n2\n3\n", "no column example and score; found 1"),
+        ("", "cannot be read"),
+        ("example,score\n0,1\n1,2,3,4\n", "cannot be read"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(tmp_path, text, complaint):
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"scores\.csv: .*{complaint}"):
+        read_scores(tmp_path / "scores.csv", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("gone.npy", "no such file"),
+        ("gone.csv", "no such file"),
+        ("scores.txt", r"\.npy or \.csv"),
+        ("torn.npy", "cannot be read"),
+    ],
+)
+def test_unreadable_scores_are_named(tmp_path, name, complaint):
+    (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(DataError, match=f"{re.escape(name)}: .*{complaint}"):
+        read_scores(tmp_path / name, 5)
+
+
+# What must not be mixed.
+
+
+@pytest.mark.parametrize(
+    ("models", "settings", "complaint"),
+    [
+        ({"a": ["shadow", 0], "b": ["attacker", 1]}, {}, "protocols"),
+        ({"a": ["prefix", 0, 3], "b": ["prefix", 0, 4]}, {}, r"\[3, 4\] members"),
+        ({"a": ["victim", 0]}, {"validation": 0.1}, "validation=0.1 with the protocol disjoint"),
+        ({"a": ["target", 0]}, {"validation": 1.0}, "validation=1.0"),
+        ({"a": ["target", 0]}, {"order_path": "scores.npy"}, "order_path=scores.npy"),
+    ],
+)
+def test_blocks_that_make_no_sense_are_refused(tmp_path, models, settings, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        drawn(tmp_path, models, **settings)
+    assert not (tmp_path / "drawn.h5").exists()
+
+
+def test_one_more_on_the_attackers_side_is_seen_in_the_epoch_size(tmp_path):
+    # 39 examples: ⌊0.45·19⌋ = 8 for victims, ⌊0.45·20⌋ = 9 for attackers.
+    assert drawn(tmp_path, {"a": ["victim", 0]}, 39).epoch_size == 8
+    assert drawn(tmp_path, {"a": ["attacker", 0]}, 39).epoch_size == 9

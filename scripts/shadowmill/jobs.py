@@ -21,6 +21,7 @@ def job(log_path: str) -> Iterator[None]:
         filename=log_path,
         filemode="w",
         level=logging.INFO,
+        force=True,  # some libraries install handlers of their own when they are imported
         format="%(asctime)s %(levelname)s %(message)s",
     )
     logging.captureWarnings(True)

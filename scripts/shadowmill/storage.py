@@ -162,14 +162,29 @@ def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str,
     Raises:
         ArtefactError: the file is missing, truncated or damaged.
     """
+    with _open_tensors(path, "pt") as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read the metadata alone; needs no torch.
+
+    Raises:
+        ArtefactError: the file is missing, truncated or damaged.
+    """
+    with _open_tensors(path, "np") as (_, metadata):
+        return metadata
+
+
+@contextmanager
+def _open_tensors(path: str | Path, framework: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             if file.metadata() is None:
                 raise ValueError("no metadata")
-            metadata = {name: json.loads(value) for name, value in file.metadata().items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+            yield file, {name: json.loads(value) for name, value in file.metadata().items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise _broken(path, str(error)) from error
 

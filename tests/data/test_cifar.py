@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torchvision.datasets as published
 
-from shadowmill.data import readers
+from shadowmill.data.readers import torchvision_sets
 from shadowmill.errors import DataError
 
 PER_FILE = 6
@@ -63,13 +63,13 @@ def case(request, tmp_path, monkeypatch):
 
 def test_images_labels_and_split(case, tmp_path):
     name, batches, label_key, class_names = case
-    examples = getattr(readers, name)(tmp_path)
+    examples = getattr(torchvision_sets, name)(tmp_path)
     count = PER_FILE * len(batches)
-    assert examples.images.shape == (count, 32, 32, 3)
-    assert examples.images.dtype == np.uint8
+    assert examples.inputs.shape == (count, 32, 32, 3)
+    assert examples.inputs.dtype == np.uint8
     assert examples.labels.dtype == np.int64
     rows = [row for content in batches for row in content["data"]]
-    for image, row in zip(examples.images, rows, strict=True):
+    for image, row in zip(examples.inputs, rows, strict=True):
         # Pixel by pixel from the format's description, at three corners.
         for channel in range(3):
             assert image[0, 0, channel] == row[1024 * channel]
@@ -84,7 +84,7 @@ def test_images_labels_and_split(case, tmp_path):
 
 def message_without_network(name, root):
     with pytest.raises(DataError) as caught:
-        getattr(readers, name)(root)
+        getattr(torchvision_sets, name)(root)
     return str(caught.value)
 
 
@@ -113,5 +113,5 @@ def test_a_missing_file_is_fetched_again(case, tmp_path, monkeypatch):
     monkeypatch.setattr(
         torchvision_class, "download", lambda self: shutil.copy(tmp_path / "hidden", path)
     )
-    examples = getattr(readers, name)(tmp_path)
-    assert len(examples.images) == PER_FILE * len(batches)
+    examples = getattr(torchvision_sets, name)(tmp_path)
+    assert len(examples.inputs) == PER_FILE * len(batches)

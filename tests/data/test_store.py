@@ -8,6 +8,7 @@ import pytest
 
 from shadowmill import storage
 from shadowmill.data import DATASETS, Dataset, readers
+from shadowmill.data.readers import Examples
 from shadowmill.data.store import load, prepare
 from shadowmill.errors import ArtefactError, DataError
 
@@ -17,10 +18,10 @@ POOL, TEST, CLASSES = 40, 12, 3
 @pytest.fixture
 def examples():
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (POOL + TEST, 6, 6, 3), dtype=np.uint8)
+    images = random.integers(0, 256, (POOL + TEST, 6, 5, 3), dtype=np.uint8)
     images[POOL:] //= 4  # a darker test set: its pixels must not count
     images[..., 2] //= 2
-    return readers.Examples(
+    return Examples(
         images,
         np.arange(POOL + TEST) % CLASSES,
         np.arange(POOL + TEST) >= POOL,
@@ -32,7 +33,9 @@ def examples():
 @pytest.fixture
 def prepare_tiny(examples, monkeypatch, tmp_path):
     """Prepare these examples, or changed ones, as the data set `tiny`."""
-    monkeypatch.setitem(DATASETS, "tiny", Dataset("Tiny", "tiny", POOL, CLASSES))
+    monkeypatch.setitem(
+        DATASETS, "tiny", Dataset("Tiny", "readers:tiny", "image", POOL, TEST, CLASSES)
+    )
 
     def prepared(**changes):
         read = replace(examples, **changes)
@@ -47,17 +50,18 @@ def test_roundtrip(prepare_tiny, examples):
     data = prepare_tiny()
     assert (data.name, data.pool_size, data.num_classes) == ("tiny", POOL, CLASSES)
     assert data.class_names == ("cat", "dog", "eel")
-    np.testing.assert_array_equal(data.images, examples.images, strict=True)
+    assert (data.kind, data.input_shape) == ("image", (3, 6, 5))
+    np.testing.assert_array_equal(data.inputs, examples.inputs, strict=True)
     np.testing.assert_array_equal(data.labels, examples.labels, strict=True)
 
 
 def test_mean_and_deviation_are_those_of_the_pool_alone(prepare_tiny, examples):
     data = prepare_tiny()
-    pool = examples.images[:POOL].astype(np.float64) / 255
+    pool = examples.inputs[:POOL].astype(np.float64) / 255
     np.testing.assert_allclose(data.mean, pool.mean(axis=(0, 1, 2)), rtol=1e-14)
     np.testing.assert_allclose(data.std, pool.std(axis=(0, 1, 2)), rtol=1e-12)
     assert data.mean.dtype == data.std.dtype == np.float64
-    everything = examples.images.astype(np.float64).mean(axis=(0, 1, 2)) / 255
+    everything = examples.inputs.astype(np.float64).mean(axis=(0, 1, 2)) / 255
     assert (np.abs(data.mean - everything) > 0.01).all()
 
 
@@ -65,18 +69,18 @@ def test_many_bright_pixels_do_not_overflow(prepare_tiny, examples):
     # 60,000 pixels of 255²: more than 32 bits hold.
     images = np.full((POOL + TEST, 50, 30, 3), 255, np.uint8)
     images[::2] = 253
-    data = prepare_tiny(images=images)
+    data = prepare_tiny(inputs=images)
     np.testing.assert_allclose(data.mean, 254 / 255, rtol=1e-14)
     np.testing.assert_allclose(data.std, 1 / 255, rtol=1e-6)
 
 
 def test_the_digest_tells_images_and_labels_apart(prepare_tiny, examples):
-    images, labels = examples.images.copy(), examples.labels.copy()
+    images, labels = examples.inputs.copy(), examples.labels.copy()
     images[3, 2, 1, 0] ^= 1
     labels[5] = (labels[5] + 1) % CLASSES
     digests = {
         prepare_tiny().digest,
-        prepare_tiny(images=images).digest,
+        prepare_tiny(inputs=images).digest,
         prepare_tiny(labels=labels).digest,
     }
     assert len(digests) == 3
@@ -103,15 +107,57 @@ def test_a_wrong_number_of_classes_is_refused(prepare_tiny, examples):
 
 @pytest.mark.parametrize("surplus", [-1, 1])
 def test_images_without_labels_are_refused(prepare_tiny, examples, surplus):
-    images = np.resize(examples.images, (POOL + TEST + surplus, 6, 6, 3))
+    images = np.resize(examples.inputs, (POOL + TEST + surplus, 6, 5, 3))
     with pytest.raises(DataError, match="tiny"):
-        prepare_tiny(images=images)
+        prepare_tiny(inputs=images)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 3], [-1, 0, 1]])
+def test_labels_that_no_class_name_belongs_to_are_refused(prepare_tiny, labels):
+    with pytest.raises(DataError, match=rf"tiny: labels {labels[0]} to {labels[2]} in made up"):
+        prepare_tiny(labels=np.resize(labels, POOL + TEST))
+
+
+def test_a_wrong_number_of_test_examples_is_refused(prepare_tiny, examples):
+    with pytest.raises(DataError, match=f"tiny: {TEST - 1} test examples in made up, {TEST} exp"):
+        prepare_tiny(
+            inputs=examples.inputs[:-1], labels=examples.labels[:-1], is_test=examples.is_test[:-1]
+        )
+
+
+def test_sizes_that_only_the_user_knows_are_taken_as_they_are(prepare_tiny, monkeypatch):
+    monkeypatch.setitem(DATASETS, "tiny", Dataset("T", "readers:tiny", "image", None, None, None))
+    data = prepare_tiny(is_test=np.arange(POOL + TEST) >= POOL - 5)
+    assert (data.pool_size, len(data.inputs), data.num_classes) == (POOL - 5, POOL + TEST, CLASSES)
+
+
+def test_extra_arrays_are_kept(prepare_tiny, tmp_path):
+    identity = np.arange(POOL + TEST)
+    prepare_tiny(extras={"identity": identity, "attribute_names": np.array(["Hat", "Smile"])})
+    with storage.open_hdf5(tmp_path / "tiny.h5") as file:
+        np.testing.assert_array_equal(file["identity"][:], identity, strict=True)
+        assert file["attribute_names"].asstr()[:].tolist() == ["Hat", "Smile"]
+
+
+def test_features_are_stored_as_they_are(prepare_tiny, monkeypatch, tmp_path):
+    monkeypatch.setitem(
+        DATASETS, "tiny", Dataset("Tiny", "readers:tiny", "tabular", POOL, TEST, CLASSES)
+    )
+    features = np.random.default_rng(0).integers(0, 2, (POOL + TEST, 7)).astype(np.float32)
+    data = prepare_tiny(inputs=features)
+    np.testing.assert_array_equal(data.inputs, features, strict=True)
+    assert (data.kind, data.input_shape) == ("tabular", (7,))
+    np.testing.assert_array_equal(data.mean, np.zeros(7), strict=True)
+    np.testing.assert_array_equal(data.std, np.ones(7), strict=True)
+    with storage.open_hdf5(tmp_path / "tiny.h5") as file:
+        assert "features" in file
+        assert "images" not in file
 
 
 def test_digits_are_prepared_whole(tmp_path):
     prepare("digits", "unused", tmp_path / "digits.h5")
     data = load(tmp_path / "digits.h5")
-    assert data.images.shape == (1797, 8, 8, 1)
+    assert data.inputs.shape == (1797, 8, 8, 1)
     assert data.pool_size == len(data.labels) == 1797
     assert data.num_classes == 10
 

@@ -16,7 +16,7 @@ from shadowmill.training.block import train_block
 from shadowmill.training.modelfile import read_model
 
 NAMES = [f"shadow-00-{slot}" for slot in range(4)]
-EXECUTION = {"device": "cpu", "stacking": "stacked", "checkpoint_minutes": 5}
+EXECUTION = {"device": "cpu", "stacking": "stacked", "compile": "none", "checkpoint_minutes": 5}
 
 
 @pytest.fixture
@@ -27,6 +27,7 @@ def job(digits_path, tmp_path):
     return {
         "data_path": str(digits_path),
         "roles_path": str(tmp_path / "roles.h5"),
+        "initial": {},
         "outputs": {name: str(tmp_path / "models" / f"{name}.safetensors") for name in NAMES},
         "keys": keys,
         "settings": settings_of(PRUNING["dpf"], epochs=3),

@@ -1,62 +1,72 @@
-"""Interrupted and resumed equals uninterrupted, bit for bit."""
+"""Interrupted and resumed equals uninterrupted, bit for bit, for every kind of training."""
 
 import pytest
 import torch
-from jobs_for_tests import PRUNING, make_specs, settings_of
+from jobs_for_tests import (
+    PRIVATE,
+    PRUNING,
+    TRAININGS,
+    features,
+    make_specs,
+    make_stack,
+    settings_of,
+)
 
 from shadowmill.errors import TrainingError
 from shadowmill.training.checkpoint import Checkpoint
-from shadowmill.training.lockstep import Stack
 
-
-def stack_of(digits, pruning):
-    return Stack(make_specs(2), settings_of(pruning), digits, 200, torch.device("cpu"))
+DENSE = settings_of(PRUNING["dense"])
 
 
 def run(stack, stop):
-    while stack.step < stop:
+    while stack.step < stop and not stack.is_finished:
         stack.train_step()
     return stack
 
 
 # Before the first step, in the middle of an epoch, at its end, around mask updates, at the end.
 @pytest.mark.parametrize("stop", [0, 4, 6, 7, 13, 23, 24])
-def test_resumed_equals_uninterrupted(digits, pruning, tmp_path, stop):
-    whole = run(stack_of(digits, pruning), 24)
+@pytest.mark.parametrize("kind", [*TRAININGS, *PRIVATE])
+def test_resumed_equals_uninterrupted(digits, kind, tmp_path, stop):
+    settings = TRAININGS.get(kind) or PRIVATE[kind]
+    specs = make_specs(1 if kind in PRIVATE else 2)
+    data = features(digits) if settings["architecture"] == "mlp" else digits
+    whole = run(make_stack(specs, settings, data), 24)
     assert whole.total_steps == 24
     saved = Checkpoint(tmp_path / "c", "digest")
-    saved.save(run(stack_of(digits, pruning), stop))
-    resumed = stack_of(digits, pruning)
+    saved.save(run(make_stack(specs, settings, data), stop))
+    resumed = make_stack(specs, settings, data)
     assert saved.restore(resumed)
-    assert resumed.step == stop
     run(resumed, 24)
-    for index in range(2):
-        (state, masks, history), expected = resumed.final(index), whole.final(index)
-        assert all(torch.equal(state[name], tensor) for name, tensor in expected[0].items())
-        assert all(torch.equal(masks[name], mask) for name, mask in expected[1].items())
-        assert history == expected[2]
+    assert resumed.step == whole.step
+    for index in range(len(specs)):
+        found, expected = resumed.final(index), whole.final(index)
+        assert all(torch.equal(found.state[n], tensor) for n, tensor in expected.state.items())
+        assert all(torch.equal(found.masks[n], mask) for n, mask in expected.masks.items())
+        assert found.history == expected.history
+        assert found.facts == expected.facts
 
 
 def test_checkpoint_of_other_settings_is_not_used(digits, tmp_path):
-    Checkpoint(tmp_path / "c", "digest").save(run(stack_of(digits, PRUNING["dense"]), 3))
-    fresh = stack_of(digits, PRUNING["dense"])
+    Checkpoint(tmp_path / "c", "digest").save(run(make_stack(make_specs(2), DENSE, digits), 3))
+    fresh = make_stack(make_specs(2), DENSE, digits)
     assert not Checkpoint(tmp_path / "c", "other digest").restore(fresh)
     assert fresh.step == 0
 
 
 def test_damaged_checkpoint_is_not_used(digits, tmp_path):
     path = tmp_path / "c"
-    Checkpoint(path, "digest").save(run(stack_of(digits, PRUNING["dense"]), 3))
+    Checkpoint(path, "digest").save(run(make_stack(make_specs(2), DENSE, digits), 3))
     path.write_bytes(path.read_bytes()[:1000])
-    assert not Checkpoint(path, "digest").restore(stack_of(digits, PRUNING["dense"]))
+    assert not Checkpoint(path, "digest").restore(make_stack(make_specs(2), DENSE, digits))
 
 
 def test_divergence_before_the_checkpoint_is_not_forgotten(digits, tmp_path):
-    stack = run(stack_of(digits, PRUNING["dense"]), 2)
-    stack.first_bad_step[1] = 1
+    stack = run(make_stack(make_specs(2), DENSE, digits), 2)
+    stack.history.record_step(1, torch.tensor([1.0, torch.nan]), torch.zeros(2))
     saved = Checkpoint(tmp_path / "c", "digest")
     saved.save(stack)
-    resumed = stack_of(digits, PRUNING["dense"])
+    resumed = make_stack(make_specs(2), DENSE, digits)
     saved.restore(resumed)
     run(resumed, resumed.steps_per_epoch - 1)
     with pytest.raises(TrainingError, match="shadow-00-1 at step 1"):
@@ -64,10 +74,10 @@ def test_divergence_before_the_checkpoint_is_not_forgotten(digits, tmp_path):
 
 
 def test_training_time_adds_up_over_sessions(digits, tmp_path):
-    stack = run(stack_of(digits, PRUNING["dense"]), 2)
+    stack = run(make_stack(make_specs(2), DENSE, digits), 2)
     stack.seconds = 12.5
     saved = Checkpoint(tmp_path / "c", "digest")
     saved.save(stack)
-    resumed = stack_of(digits, PRUNING["dense"])
+    resumed = make_stack(make_specs(2), DENSE, digits)
     saved.restore(resumed)
     assert resumed.seconds == 12.5

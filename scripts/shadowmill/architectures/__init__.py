@@ -5,32 +5,56 @@ Snakemake imports this while it parses: builders are named, not imported.
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from shadowmill.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A row of the table.
 
     Attributes:
         title: for figures.
-        builder: MODULE:FUNCTION below this package; called with (in_channels, num_classes,
-            image_size).
+        builder: MODULE:FUNCTION below this package; called with (input_shape, num_classes). Its
+            layers draw no random numbers in the forward pass but through `noise.KeyedDropout`.
+        kind: of the examples it takes: `image` (C, H, W) or `tabular` (D,).
+        batch_norm: whether it has any BatchNorm layer.
         stacked: whether the models of a job are trained in lock-step when `stacking` is auto.
             Small networks are several times faster so; large ones fill the device alone.
     """
 
     title: str
     builder: str
-    stacked: bool
+    kind: Literal["image", "tabular"] = "image"
+    batch_norm: bool = True
+    stacked: bool = False
 
 
+# Stacked: those below a million parameters.
 ARCHITECTURES: dict[str, Architecture] = {
-    "small_convnet": Architecture("Small convnet", "convnet:small_convnet", stacked=True),
-    "resnet18": Architecture("ResNet-18", "resnet:resnet18", stacked=False),
+    "small_convnet": Architecture(
+        title="Small convnet", builder="convnet:small_convnet", batch_norm=False, stacked=True
+    ),
+    "mlp": Architecture(
+        title="MLP", builder="mlp:mlp", kind="tabular", batch_norm=False, stacked=True
+    ),
+    "resnet18": Architecture(title="ResNet-18", builder="resnet:resnet18"),
+    "resnet34": Architecture(title="ResNet-34", builder="resnet:resnet34"),
+    "resnet50": Architecture(title="ResNet-50", builder="resnet:resnet50"),
+    "resnet20": Architecture(title="ResNet-20", builder="resnet:resnet20", stacked=True),
+    "resnet32": Architecture(title="ResNet-32", builder="resnet:resnet32", stacked=True),
+    "resnet44": Architecture(title="ResNet-44", builder="resnet:resnet44", stacked=True),
+    "resnet56": Architecture(title="ResNet-56", builder="resnet:resnet56", stacked=True),
+    "resnet110": Architecture(title="ResNet-110", builder="resnet:resnet110"),
+    "wrn28_2": Architecture(title="WRN-28-2", builder="wide_resnet:wrn28_2"),
+    "wrn28_10": Architecture(title="WRN-28-10", builder="wide_resnet:wrn28_10"),
+    "vgg16_bn": Architecture(title="VGG-16", builder="adapted:vgg16_bn"),
+    "densenet121": Architecture(title="DenseNet-121", builder="adapted:densenet121"),
+    "efficientnet_b0": Architecture(title="EfficientNet-B0", builder="adapted:efficientnet_b0"),
 }
 
 
@@ -44,20 +68,44 @@ def is_stacked(name: str, stacking: str) -> bool:
     return ARCHITECTURES[name].stacked if stacking == "auto" else stacking == "stacked"
 
 
-def build(name: str, in_channels: int, num_classes: int, image_size: int, seed: int) -> "nn.Module":
+def build(
+    name: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
+    *,
+    group_norm: bool = False,
+) -> "nn.Module":
     """Build a network with weights initialised from `seed` alone.
 
     Args:
         name: row of the table.
-        in_channels: channels of the images.
+        input_shape: of one example: (C, H, W) of an image, at least 8 pixels a side, or (D,).
         num_classes: number of logits.
-        image_size: height (= width) of the images in pixels.
-        seed: of the initialisation; the global generator is left as it was.
+        seed: of the initialisation; the global generators are left as they were.
+        group_norm: make the network fit for per-example gradients, see
+            `group_norm.with_group_norm`.
+
+    Returns:
+        A network in training mode, float32: (B, *input_shape) to logits (B, K).
+
+    Raises:
+        ConfigError: the table has no such row.
     """
     import torch
 
+    if name not in ARCHITECTURES:
+        raise ConfigError(
+            f"there is no architecture {name!r}. Choose one of {', '.join(ARCHITECTURES)}."
+        )
     module, function = ARCHITECTURES[name].builder.split(":")
     builder = getattr(import_module(f"shadowmill.architectures.{module}"), function)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return builder(in_channels, num_classes, image_size)
+        # Not torch.manual_seed, which would seed the generators of the GPUs too.
+        torch.default_generator.manual_seed(seed)
+        network = builder(input_shape, num_classes)
+    if group_norm:
+        from shadowmill.architectures.group_norm import with_group_norm
+
+        network = with_group_norm(network)
+    return network

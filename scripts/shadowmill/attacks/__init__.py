@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from shadowmill.attacks.bank import ScoreBank
 from shadowmill.attacks.lira import lira, lira_leave_one_out, required_shadows
+from shadowmill.attacks.loss import loss, loss_leave_one_out
 
-__all__ = ["ATTACKS", "Attack", "ScoreBank", "lira", "lira_leave_one_out"]
+__all__ = ["ATTACKS", "Attack", "ScoreBank", "lira", "lira_leave_one_out", "loss"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,15 @@ class Attack:
         score: ``(bank, target_phi_NA) -> (N,) float64``, for a target outside the bank.
         leave_one_out: ``(bank) -> (M, N) float64``, every shadow as target in turn.
         min_shadows: Smallest number of shadows, in complementary pairs, that both need.
+        per_example: Whether shadows must have trained on the target's own examples, some on
+            each and some not.
     """
 
     title: str
     score: Callable[[ScoreBank, NDArray[np.floating]], NDArray[np.float64]]
     leave_one_out: Callable[[ScoreBank], NDArray[np.float64]]
     min_shadows: int
+    per_example: bool
 
 
 _LIRA_TITLES = {
@@ -46,6 +50,7 @@ ATTACKS: dict[str, Attack] = {
         score=partial(lira, mode=mode),
         leave_one_out=partial(lira_leave_one_out, mode=mode),
         min_shadows=required_shadows(mode),
+        per_example=True,
     )
     for mode, title in _LIRA_TITLES.items()
-}
+} | {"loss": Attack("Loss", loss, loss_leave_one_out, min_shadows=1, per_example=False)}

@@ -27,6 +27,8 @@ class AttackScores:
         target_roles_TN: int8.
         leave_one_out_MN: float64, each shadow attacked with the others.
         shadow_roles_MN: int8.
+        is_adaptive: whether the shadows were made as the targets were; otherwise they lack the
+            targets' defence, and what they say of each other is not about the targets.
     """
 
     targets: tuple[str, ...]
@@ -35,6 +37,18 @@ class AttackScores:
     target_roles_TN: np.ndarray
     leave_one_out_MN: np.ndarray
     shadow_roles_MN: np.ndarray
+    is_adaptive: bool
+
+    @property
+    def audited(self) -> tuple[str, np.ndarray, np.ndarray]:
+        """The models that the attack is judged by: the shadows, or the targets if not adaptive.
+
+        Returns:
+            `shadows` or `targets`, their scores, and their roles.
+        """
+        if self.is_adaptive:
+            return "shadows", self.leave_one_out_MN, self.shadow_roles_MN
+        return "targets", self.score_TN, self.target_roles_TN
 
 
 def bank_of(shadows: ModelScores) -> ScoreBank:
@@ -59,6 +73,7 @@ def run_attack(
     attack: str,
     target_scores: Sequence[str],
     shadow_scores: Sequence[str],
+    adaptive: bool,
     output: str,
 ) -> None:
     """Attack every target, and every shadow with the other shadows.
@@ -67,6 +82,7 @@ def run_attack(
         attack: name in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows.
+        adaptive: whether the shadows were trained with the targets' defence.
         output: HDF5 file to write.
 
     Raises:
@@ -75,7 +91,11 @@ def run_attack(
     start = time.monotonic()
     targets, shadows = read_scores(target_scores), read_scores(shadow_scores)
     check_same_settings(
-        target_scores[0], targets.training_settings, shadow_scores[0], shadows.training_settings
+        target_scores[0],
+        targets.training_settings,
+        shadow_scores[0],
+        shadows.training_settings,
+        ignored=() if adaptive else ("defense",),
     )
     bank = bank_of(shadows)
     score = np.stack([ATTACKS[attack].score(bank, phi_NA) for phi_NA in targets.phi_MNA])
@@ -90,11 +110,12 @@ def run_attack(
             "shadow_roles": shadows.roles_MN,
         },
         provenance(
-            {"attack": attack},
+            {"attack": attack, "adaptive": adaptive},
             time.monotonic() - start,
             targets_digest=array_digest(targets.phi_MNA),
             shadows_digest=array_digest(shadows.phi_MNA),
         ),
+        adaptive=adaptive,
     )
 
 
@@ -112,4 +133,5 @@ def read_attack(path: str) -> AttackScores:
             target_roles_TN=file["target_roles"][:],
             leave_one_out_MN=file["leave_one_out"][:],
             shadow_roles_MN=file["shadow_roles"][:],
+            is_adaptive=storage.attribute(file, "adaptive"),
         )

@@ -1,11 +1,16 @@
 """Typed view of a validated configuration."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from shadowmill.data import DATASETS
+from shadowmill.defenses import DEFENSES
 from shadowmill.pruning import METHODS
+
+_PART = re.compile(r"([a-z][a-z0-9_]*)-(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -15,50 +20,69 @@ class Variant:
     Attributes:
         method: `dense` or a pruning method.
         sparsity: fraction of the prunable weights that are zero in the end; 0 for `dense`.
+        defense: `none` or a defence.
+        strength: the number after the defence's name; 0 for `none`.
     """
 
     method: str
-    sparsity: float
+    sparsity: float = 0.0
+    defense: str = "none"
+    strength: float = 0.0
 
     @classmethod
     def parse(cls, name: str) -> "Variant":
-        """Read a variant's name.
+        """Read a variant's name: `dense` or METHOD-SPARSITY, then perhaps `+`DEFENCE-STRENGTH.
 
         Raises:
-            ValueError: the name is not `dense` or METHOD-SPARSITY with a known method and
-                0 < sparsity < 1 in shortest notation.
+            ValueError: the name has another form, a sparsity that is not strictly between 0 and 1,
+                an unknown defence, or a number that is not in shortest notation.
         """
-        if name == "dense":
-            return cls("dense", 0.0)
-        known = f"Known: dense, {', '.join(f'{method}-SPARSITY' for method in METHODS)}"
-        method, separator, number = name.partition("-")
-        if method not in METHODS or not separator:
-            raise ValueError(f"unknown variant. {known}")
-        try:
-            sparsity = float(number)
-        except ValueError:
-            raise ValueError(
-                f"{number!r} is not a sparsity. {known}, for example {method}-0.9"
-            ) from None
-        if not 0 < sparsity < 1:
-            raise ValueError(f"sparsity {number} must lie strictly between 0 and 1")
-        shortest = f"{sparsity:.6g}"
-        if float(shortest) != sparsity:
-            raise ValueError("sparsities have at most six digits")
-        if number != shortest:
-            # One variant must not have two names: it would be trained twice.
-            raise ValueError(f"write it {method}-{shortest}")
-        return cls(method, sparsity)
+        base, plus, defense = name.partition("+")
+        variant = cls("dense") if base == "dense" else cls(*_method_and_sparsity(base))
+        if not plus:
+            return variant
+        known = f"Known: {', '.join(f'{name}-{row.argument}' for name, row in DEFENSES.items())}"
+        found = _PART.fullmatch(defense)
+        if not found or found[1] not in DEFENSES:
+            raise ValueError(f"unknown defence {defense!r}. {known}")
+        strength = _number(found[2], f"{base}+{found[1]}")
+        return replace(variant, defense=found[1], strength=strength)
 
     @property
     def name(self) -> str:
         """The name that `parse` reads."""
-        return self.method if self.method == "dense" else f"{self.method}-{self.sparsity:.6g}"
+        base = self.method if self.method == "dense" else f"{self.method}-{self.sparsity:.6g}"
+        return base if self.defense == "none" else f"{base}+{self.defense}-{self.strength:.6g}"
 
     @property
-    def defense(self) -> str:
-        """Name of the defence the models are trained with."""
-        return "none"
+    def undefended(self) -> "Variant":
+        """The same without its defence."""
+        return Variant(self.method, self.sparsity)
+
+
+def _method_and_sparsity(name: str) -> tuple[str, float]:
+    found = _PART.fullmatch(name)
+    if not found:
+        known = f"dense, {', '.join(f'{method}-SPARSITY' for method in METHODS)}"
+        raise ValueError(f"unknown variant. Known: {known}")
+    sparsity = _number(found[2], found[1])
+    if not 0 < sparsity < 1:
+        raise ValueError(f"sparsity {found[2]} must lie strictly between 0 and 1")
+    return found[1], sparsity
+
+
+def _number(text: str, before: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; an example: {before}-0.5") from None
+    shortest = f"{value:.6g}"
+    if float(shortest) != value:
+        raise ValueError(f"{text}: numbers in names have at most six digits")
+    if text != shortest:
+        # One variant must not have two names: it would be trained twice.
+        raise ValueError(f"write it {before}-{shortest}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -83,7 +107,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """One block of `studies:` with the recipe it names."""
+    """One block of `studies:` with the recipes it names."""
 
     name: str
     datasets: tuple[str, ...]
@@ -91,13 +115,18 @@ class Study:
     variants: tuple[Variant, ...]
     recipe: Mapping[str, Any]
     protocol: str
+    validation: float
     seed: int
     target_seeds: tuple[int, ...]
     num_shadows: int
     models_per_job: int
-    pruning: Mapping[str, Mapping[str, int]]
+    adversary: str
+    pruning: Mapping[str, Mapping[str, Any]]
+    defenses: Mapping[str, Mapping[str, Any]]
     queries: Mapping[str, Any]
     attacks: tuple[str, ...]
+    fine_tune: Mapping[str, Any] | None = None
+    subsets: Mapping[str, Any] | None = None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -113,20 +142,34 @@ class Study:
         """The variant of that name."""
         return next(variant for variant in self.variants if variant.name == name)
 
+    def shadow_variant(self, name: str) -> str:
+        """The variant whose shadows attack the targets of a variant.
+
+        A non-adaptive adversary does not know of the defence and trains shadows without it.
+        """
+        return self.variant(name).undefended.name if self.adversary == "non_adaptive" else name
+
     @cached_property
     def shadow_blocks(self) -> tuple[str, ...]:
         """Names of the blocks of shadow models: `shadow-00` and so on."""
         return tuple(f"shadow-{b:02d}" for b in range(self.num_shadows // self.models_per_job))
 
     @cached_property
-    def targets(self) -> dict[str, int]:
-        """Name to seed of the target models. Each is a block of its own."""
-        return {f"target-{seed}": seed for seed in self.target_seeds}
+    def targets(self) -> dict[str, list[str | int]]:
+        """Name of each target model to what its members are drawn from; each is its own block."""
+        kind = "victim" if self.protocol == "disjoint" else "target"
+        if self.subsets:
+            return {
+                f"target-{seed}-{size}": ["prefix", seed, size]
+                for seed in self.target_seeds
+                for size in self.subsets["sizes"]
+            }
+        return {f"target-{seed}": [kind, seed] for seed in self.target_seeds}
 
-    @cached_property
-    def blocks(self) -> tuple[str, ...]:
-        """Names of all blocks, targets first."""
-        return (*self.targets, *self.shadow_blocks)
+    def blocks(self, variant: str) -> tuple[str, ...]:
+        """Names of all blocks that are trained of a variant, targets first."""
+        shadows = self.shadow_blocks if self.shadow_variant(variant) == variant else ()
+        return (*self.targets, *shadows)
 
     def models(self, block: str) -> list[str]:
         """Names of the models of a block."""
@@ -135,24 +178,56 @@ class Study:
     def keys(self, block: str) -> dict[str, list[str | int]]:
         """For each model of a block what its members and its seed are drawn from."""
         if block in self.targets:
-            return {block: ["target", self.targets[block]]}
+            return {block: self.targets[block]}
+        kind = "attacker" if self.protocol == "disjoint" else "shadow"
         first = int(block.removeprefix("shadow-")) * self.models_per_job
-        return {name: ["shadow", first + slot] for slot, name in enumerate(self.models(block))}
+        return {name: [kind, first + slot] for slot, name in enumerate(self.models(block))}
+
+    @property
+    def compares_examples(self) -> bool:
+        """Whether some shadows trained on each example and some did not."""
+        return self.protocol == "half"
+
+    def num_examples(self, dataset: str) -> int | None:
+        """Size of the pool; None where only the user's files know it."""
+        row = DATASETS[dataset]
+        if row.pool_size is None or self.protocol == "half":
+            return row.pool_size
+        return row.pool_size + row.test_size
+
+    def is_fine_tuned(self, variant: str) -> bool:
+        """Whether the models of a variant start from those of `dense`."""
+        return self.fine_tune is not None and variant != "dense"
 
     def training_settings(self, architecture: str, variant: str) -> dict[str, Any]:
         """What determines the models of a configuration, but for their data and their seeds."""
         chosen = self.variant(variant)
+        fine_tuned = self.is_fine_tuned(variant)
         return {
             "architecture": architecture,
-            "recipe": dict(self.recipe),
-            "pruning": {
-                "method": chosen.method,
-                "sparsity": chosen.sparsity,
-                **self.pruning.get(chosen.method, {}),
-            },
+            "recipe": dict(self.fine_tune if fine_tuned else self.recipe),
+            "pruning": self._pruning_settings(chosen),
+            "defense": self._defense_settings(chosen),
+            "pretraining": self.training_settings(architecture, "dense") if fine_tuned else None,
             "protocol": self.protocol,
             "seed": self.seed,
         }
+
+    def _pruning_settings(self, variant: Variant) -> dict[str, Any]:
+        settings = {"method": variant.method, "sparsity": variant.sparsity}
+        if variant.method == "dense":
+            return settings
+        given = dict(self.pruning[variant.method])
+        if variant.method in METHODS:
+            row = METHODS[variant.method]
+            given |= {"criterion": row.criterion, "feedback": row.feedback}
+        return settings | {"schedule": "one_shot" if "epoch" in given else "cubic"} | given
+
+    def _defense_settings(self, variant: Variant) -> dict[str, Any]:
+        if variant.defense == "none":
+            return {"name": "none"}
+        settings = {"name": variant.defense, "value": variant.strength}
+        return settings | self.defenses.get(variant.defense, {})
 
 
 def shadow_names(block: str, models_per_job: int) -> list[str]:

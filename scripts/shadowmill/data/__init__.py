@@ -1,32 +1,58 @@
-"""The table of data sets. To add one, write a reader in `readers.py` and a row here.
+"""The table of data sets. To add one, write a reader below `readers` and a row here.
 
 Snakemake imports this while it parses: readers are named, not imported.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A row of the table.
+    """A row of the table; None stands for what only the user's own files tell.
 
     Attributes:
         title: for figures.
-        reader: name of the function in `shadowmill.data.readers` that reads it.
-        pool_size: number of examples over which membership is defined: the official training set,
-            or all examples where there is no official split.
+        reader: `module:function` below `shadowmill.data` that reads it.
+        kind: "image" (uint8 pixels) or "tabular" (float32 features).
+        pool_size: number of training examples of the official split, or of all examples where
+            there is none: those over which membership is defined unless a protocol adds the test
+            set.
+        test_size: number of official test examples, 0 where there is no official split.
         num_classes: number of labels.
     """
 
     title: str
     reader: str
-    pool_size: int
-    num_classes: int
+    kind: Literal["image", "tabular"]
+    pool_size: int | None
+    test_size: int | None
+    num_classes: int | None
 
 
 DATASETS: dict[str, Dataset] = {
-    "digits": Dataset("Digits", "digits", 1_797, 10),
-    "fashion_mnist": Dataset("Fashion-MNIST", "fashion_mnist", 60_000, 10),
-    "cifar10": Dataset("CIFAR-10", "cifar10", 50_000, 10),
-    "cifar100": Dataset("CIFAR-100", "cifar100", 50_000, 100),
+    "digits": Dataset("Digits", "readers.digits:digits", "image", 1_797, 0, 10),
+    "fashion_mnist": Dataset(
+        "Fashion-MNIST", "readers.idx:fashion_mnist", "image", 60_000, 10_000, 10
+    ),
+    "cifar10": Dataset("CIFAR-10", "readers.torchvision_sets:cifar10", "image", 50_000, 10_000, 10),
+    "cifar100": Dataset(
+        "CIFAR-100", "readers.torchvision_sets:cifar100", "image", 50_000, 10_000, 100
+    ),
+    "mnist": Dataset("MNIST", "readers.idx:mnist", "image", 60_000, 10_000, 10),
+    "emnist_letters": Dataset(
+        "EMNIST letters", "readers.idx:emnist_letters", "image", 124_800, 20_800, 26
+    ),
+    "svhn": Dataset("SVHN", "readers.torchvision_sets:svhn", "image", 73_257, 26_032, 10),
+    "chmnist": Dataset("CH-MNIST", "readers.folders:chmnist", "image", 5_000, 0, 8),
+    "imagenet": Dataset("ImageNet", "readers.folders:imagenet", "image", 1_281_167, 50_000, 1_000),
+    "image_folder": Dataset(
+        "Own images", "readers.folders:image_folder", "image", None, None, None
+    ),
+    "celeba": Dataset("CelebA", "readers.celeba:celeba", "image", 182_637, 19_962, 2),
+    "purchase100": Dataset(
+        "Purchase100", "readers.tabular:purchase100", "tabular", 197_324, 0, 100
+    ),
+    "texas100": Dataset("Texas100", "readers.tabular:texas100", "tabular", 67_330, 0, 100),
+    "location": Dataset("Location", "readers.tabular:location", "tabular", 5_010, 0, 30),
 }

@@ -2,33 +2,42 @@
 
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from shadowmill import storage
-from shadowmill.data import DATASETS, readers
+from shadowmill.data import DATASETS
+from shadowmill.data.readers import Examples, check_sizes
 from shadowmill.errors import DataError
 from shadowmill.provenance import array_digest, provenance
 
+_INPUTS = {"image": "images", "tabular": "features"}  # kind to name of the HDF5 data set
+
 
 @dataclass(frozen=True)
-class ImageData:
+class Data:
     """A data set in memory.
 
     Attributes:
         name: its row in the table.
-        images: (N, H, W, C) uint8: the pool, then the official test set if there is one.
+        kind: "image" or "tabular".
+        inputs: (N, H, W, C) uint8 images or (N, D) float32 features: the pool, then the official
+            test set if there is one.
         labels: (N,) int64.
         pool_size: number of examples in the pool.
         class_names: one for each label.
-        mean: (C,) float64 of the pool, of pixels scaled to 0…1.
-        std: (C,) float64, likewise.
-        digest: of images and labels.
+        mean: float64; of images (C,), of the pool's pixels scaled to 0…1; of features (D,) zeros:
+            published systems use these binary features as they are.
+        std: float64, likewise; of features ones.
+        digest: of inputs and labels.
     """
 
     name: str
-    images: np.ndarray
+    kind: Literal["image", "tabular"]
+    inputs: np.ndarray
     labels: np.ndarray
     pool_size: int
     class_names: tuple[str, ...]
@@ -40,6 +49,14 @@ class ImageData:
     def num_classes(self) -> int:
         """Number of labels."""
         return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example as networks take it: (C, H, W) or (D,)."""
+        if self.kind == "image":
+            height, width, channels = self.inputs.shape[1:]
+            return channels, height, width
+        return self.inputs.shape[1:]
 
 
 def prepare(name: str, root: str | Path, path: str | Path) -> None:
@@ -55,59 +72,93 @@ def prepare(name: str, root: str | Path, path: str | Path) -> None:
     """
     start = time.monotonic()
     entry = DATASETS[name]
-    examples = getattr(readers, entry.reader)(Path(root))
+    module, function = entry.reader.split(":")
+    read = getattr(import_module(f"shadowmill.data.{module}"), function)
+    examples: Examples = read(Path(root))
     pool_size = int((~examples.is_test).sum())
     _check(name, examples, pool_size)
-    pool = examples.images[:pool_size].reshape(-1, examples.images.shape[-1])
-    # Sums of bytes are exact in integers and need no float copy of the data.
-    mean = pool.sum(axis=0, dtype=np.int64) / len(pool)
-    square = np.einsum("nc,nc->c", pool, pool, dtype=np.int64) / len(pool)
-    content = array_digest(examples.images) + array_digest(examples.labels)
+    pool = examples.inputs[:pool_size]
+    mean, std = _moments(pool) if entry.kind == "image" else _no_scaling(pool)
+    content = array_digest(examples.inputs) + array_digest(examples.labels)
     storage.write_hdf5(
         path,
         {
-            "images": examples.images,
+            _INPUTS[entry.kind]: examples.inputs,
             "labels": examples.labels,
-            "mean": mean / 255,
-            "std": np.sqrt(square - mean**2) / 255,
+            "mean": mean,
+            "std": std,
+            **examples.extras,
         },
         provenance({"dataset": name}, time.monotonic() - start, source=examples.source),
         name=name,
+        kind=entry.kind,
         pool_size=pool_size,
         class_names=examples.class_names,
         digest=content,
     )
 
 
-def _check(name: str, examples: readers.Examples, pool_size: int) -> None:
-    entry = DATASETS[name]
-    classes = len(np.unique(examples.labels))
-    for what, found, expected in (
-        ("training examples", pool_size, entry.pool_size),
-        ("classes", classes, entry.num_classes),
-        ("images", len(examples.images), len(examples.labels)),
-    ):
-        if found != expected:
-            raise DataError(
-                f"{name}: {found} {what} in {examples.source}, {expected} expected. "
-                "Fetch the data set again."
-            )
+def _check(name: str, examples: Examples, pool_size: int) -> None:
+    source, present = examples.source, np.unique(examples.labels)
+    check_sizes(name, pool_size, len(examples.labels) - pool_size, len(present), source)
+    if len(examples.inputs) != len(examples.labels):
+        raise DataError(
+            f"{name}: {len(examples.inputs)} inputs and {len(examples.labels)} labels in {source}. "
+            "Fetch the data set again."
+        )
+    if not np.array_equal(present, np.arange(len(examples.class_names))):
+        raise DataError(
+            f"{name}: labels {present.min()} to {present.max()} in {source} for "
+            f"{len(examples.class_names)} classes. Fetch the data set again."
+        )
+    assert not examples.is_test[:pool_size].any(), "readers put the pool first"
 
 
-def load(path: str | Path) -> ImageData:
+def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel of (N, H, W, C) bytes scaled to 0…1."""
+    pixels = images.reshape(-1, images.shape[-1])
+    # Sums of bytes are exact in integers and need no float copy of the data.
+    mean = pixels.sum(axis=0, dtype=np.int64) / len(pixels)
+    square = np.einsum("nc,nc->c", pixels, pixels, dtype=np.int64) / len(pixels)
+    return mean / 255, np.sqrt(square - mean**2) / 255
+
+
+def _no_scaling(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(features.shape[1]), np.ones(features.shape[1])
+
+
+def load(path: str | Path) -> Data:
     """Read a prepared data set.
 
     Raises:
         ArtefactError: the file is missing or damaged.
     """
     with storage.open_hdf5(path) as file:
-        return ImageData(
+        kind = storage.attribute(file, "kind")
+        return Data(
             name=storage.attribute(file, "name"),
-            images=file["images"][:],
+            kind=kind,
+            inputs=file[_INPUTS[kind]][:],
             labels=file["labels"][:],
             pool_size=storage.attribute(file, "pool_size"),
             class_names=tuple(storage.attribute(file, "class_names")),
             mean=file["mean"][:],
             std=file["std"][:],
             digest=storage.attribute(file, "digest"),
+        )
+
+
+def num_examples(path: str | Path, protocol: str) -> int:
+    """Number of examples over which membership is defined.
+
+    Args:
+        path: the prepared data set.
+        protocol: `half` is about the pool, `disjoint` also about the official test set.
+
+    Raises:
+        ArtefactError: the file is missing or damaged.
+    """
+    with storage.open_hdf5(path) as file:
+        return (
+            len(file["labels"]) if protocol == "disjoint" else storage.attribute(file, "pool_size")
         )

@@ -11,14 +11,14 @@ from shadowmill.attacks import ATTACKS
 from shadowmill.config import Variant
 from shadowmill.figures import style
 from shadowmill.tables import read_csv
-from shadowmill.tables.membership import POOLED
+from shadowmill.tables.membership import pooled
 
 _METRICS = {"auc": "AUC", "tpr_at_fpr_0.01": "TPR at 1 % FPR"}
 _SETTING = ["dataset", "architecture"]
 
 
 def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> None:
-    """Attack performance against sparsity with 95 % intervals; dense models lie at 0.
+    """Attack performance with 95 % intervals: against sparsity, or of each defended variant.
 
     Args:
         membership_path: membership_metrics.csv.
@@ -31,18 +31,21 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
     for row, (setting, part) in enumerate(settings):
         for column, (metric, title) in enumerate(_METRICS.items()):
             panel = axes[row, column]
-            _draw_against_sparsity(panel, part[part["metric"] == metric])
-            panel.axhline(_chance(metric), color="#888888", lw=0.8, ls="--", label="chance")
-            panel.set(ylabel=f"{title} of the attack", title=style.setting_title(*setting))
-            if metric != "auc":
-                style.percentages(panel.yaxis)
+            _draw(
+                panel,
+                part[part["metric"] == metric],
+                f"{title} of the attack",
+                as_percentage=metric != "auc",
+                chance=_chance(metric),
+            )
+            panel.set_title(style.setting_title(*setting))
         style.legend_beside(axes[row, -1])
     figure.suptitle(f"{ATTACKS[attack].title}; bars: 95 % intervals", fontsize=9)
     style.save(figure, outputs)
 
 
 def plot_accuracy(training_path: str, outputs: Sequence[str]) -> None:
-    """Test accuracy against sparsity, with the central 95 % of models.
+    """Test accuracy against sparsity, or of each defended variant; central 95 % of models.
 
     Args:
         training_path: training_results.csv.
@@ -52,9 +55,8 @@ def plot_accuracy(training_path: str, outputs: Sequence[str]) -> None:
     settings = list(table.groupby(_SETTING, sort=False))
     figure, axes = style.panels(len(settings), 1, legend_beside=True)
     for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
-        _draw_against_sparsity(panel, part)
-        style.percentages(panel.yaxis)
-        panel.set(ylabel="test accuracy", title=style.setting_title(*setting))
+        _draw(panel, part, "test accuracy", as_percentage=True)
+        panel.set_title(style.setting_title(*setting))
         style.legend_beside(panel)
     figure.suptitle("Mean over models; bars: central 95 % of models", fontsize=9)
     style.save(figure, outputs)
@@ -80,14 +82,14 @@ def plot_tradeoff(
     for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
         for row in part.itertuples():
             variant = Variant.parse(row.variant)
-            siblings = part.loc[part["method"] == variant.method, "sparsity"].tolist()
+            siblings = part.loc[part["method"] == variant.method, "sparsity"].unique().tolist()
             panel.errorbar(
                 row.value_accuracy,
                 row.value,
                 xerr=_arms(row.value_accuracy, row.ci_low_accuracy, row.ci_high_accuracy),
                 yerr=_arms(row.value, row.ci_low, row.ci_high),
-                fmt=style.method_marker(variant.method),
-                color=style.variant_color(variant, siblings),
+                linestyle="none",
+                **style.look(variant, siblings),
                 elinewidth=0.8,
                 label=style.variant_title(variant),
             )
@@ -101,12 +103,11 @@ def plot_tradeoff(
 
 
 def _headline(membership_path: str, attack: str) -> pd.DataFrame:
-    table = read_csv(membership_path)
-    return table[(table["attack"] == attack) & (table["target"] == POOLED)]
+    return pooled(read_csv(membership_path), attack)
 
 
 def _accuracy(training_path: str) -> pd.DataFrame:
-    keys = [*_SETTING, "variant", "method", "sparsity"]
+    keys = [*_SETTING, "variant", "method", "sparsity", "defense"]
     accuracy = read_csv(training_path).groupby(keys, sort=False)["test_accuracy"]
     return pd.DataFrame(
         {
@@ -126,6 +127,41 @@ def _arms(value: float, low: float, high: float) -> np.ndarray:
     return np.maximum([[value - low], [high - value]], 0)
 
 
+def _draw(
+    panel: Axes,
+    table: pd.DataFrame,
+    quantity: str,
+    *,
+    as_percentage: bool,
+    chance: float | None = None,
+) -> None:
+    """A quantity against sparsity; with defences, a row for each variant instead."""
+    defended = (table["defense"] != "none").any()
+    line = panel.axvline if defended else panel.axhline
+    if chance is not None:
+        line(chance, color="#888888", lw=0.8, ls="--", label="chance")
+    (_draw_rows if defended else _draw_against_sparsity)(panel, table)
+    (panel.set_xlabel if defended else panel.set_ylabel)(quantity)
+    if as_percentage:
+        style.percentages(panel.xaxis if defended else panel.yaxis)
+
+
+def _draw_rows(panel: Axes, table: pd.DataFrame) -> None:
+    variants = [Variant.parse(name) for name in table["variant"]]
+    for height, (variant, row) in enumerate(zip(variants, table.itertuples(), strict=True)):
+        panel.errorbar(
+            row.value,
+            height,
+            xerr=_arms(row.value, row.ci_low, row.ci_high),
+            linestyle="none",
+            **style.look(variant),
+            elinewidth=0.8,
+            capsize=2,
+        )
+    panel.set_yticks(range(len(variants)), [style.variant_title(v) for v in variants])
+    panel.set_ylim(len(variants) - 0.5, -0.5)
+
+
 def _draw_against_sparsity(panel: Axes, table: pd.DataFrame) -> None:
     methods = list(dict.fromkeys(table["method"]))
     for method, nudge in zip(methods, _nudges(len(methods)), strict=True):
@@ -134,11 +170,10 @@ def _draw_against_sparsity(panel: Axes, table: pd.DataFrame) -> None:
             part["sparsity"] + nudge,
             part["value"],
             yerr=np.maximum([part["value"] - part["ci_low"], part["ci_high"] - part["value"]], 0),
-            fmt=f"{style.method_marker(method)}-",
-            color=style.method_color(method),
+            **style.look(Variant(method)),
             elinewidth=0.8,
             capsize=2,
-            label=style.METHOD_TITLES[method],
+            label=style.treatment_title(method),
         )
     panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panel.set(xlabel="sparsity", xlim=(-0.05, 1.0))

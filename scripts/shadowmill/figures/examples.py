@@ -1,12 +1,13 @@
 """The most and the least exposed examples: their images, and φ with and without training."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from shadowmill.config import Cell, Variant
-from shadowmill.data.store import ImageData
+from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.figures import style
 from shadowmill.scores.files import ModelScores, read_scores
@@ -51,14 +52,24 @@ def plot(
     style.save(figure, outputs)
 
 
-def _draw_image(panel: Axes, data: ImageData, example: int) -> None:
-    image = data.images[example]
+def _draw_image(panel: Axes, data: Data, example: int) -> None:
+    image = data.inputs[example]
+    if data.kind == "tabular":
+        image = _as_square(image)
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
     panel.imshow(image.squeeze(), interpolation="nearest", **grey)
     panel.set_title(f"no. {example}: {data.class_names[data.labels[example]]}")
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
+
+
+def _as_square(features: np.ndarray) -> np.ndarray:
+    """Features row by row, (side, side, 1) bytes, to be seen at a glance."""
+    side = math.isqrt(len(features) - 1) + 1
+    low, high = features.min(), features.max()
+    scaled = 255 * (features - low) / max(high - low, 1e-9)
+    return np.pad(scaled, (0, side**2 - len(features))).reshape(side, side, 1).astype(np.uint8)
 
 
 def _draw_histogram(panel: Axes, shadows: ModelScores, example: int) -> None:

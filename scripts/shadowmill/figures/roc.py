@@ -1,6 +1,6 @@
-"""ROC curves on logarithmic axes, with the spread over shadows attacked with each other.
+"""ROC curves on logarithmic axes, with the spread over the models that were attacked.
 
-Legend: M shadows, N examples of the pool, F false-positive rates.
+Legend: M attacked models, N examples of the pool, F false-positive rates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _BAND = (10, 90)
 
 
 def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) -> None:
-    """Draw one row of panels per data set and architecture, one column per pruning method.
+    """Draw one row of panels per data set and architecture, one column per method or defence.
 
     Args:
         attack: name of the attack.
@@ -29,21 +29,20 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
     """
     settings = list(dict.fromkeys((cell.dataset, cell.architecture) for cell in attack_paths))
     variants = {cell: Variant.parse(cell.variant) for cell in attack_paths}
-    pruned = list(dict.fromkeys(v.method for v in variants.values() if v.method != "dense"))
-    methods = pruned or ["dense"]
-    figure, axes = style.panels(len(settings), len(methods), sharex=True, sharey=True)
+    treatments = list(dict.fromkeys(style.treatment(variant) for variant in variants.values()))
+    columns = [name for name in treatments if name != "dense"] or ["dense"]
+    figure, axes = style.panels(len(settings), len(columns), sharex=True, sharey=True)
     for row, (dataset, architecture) in enumerate(settings):
-        for column, method in enumerate(methods):
+        here = {
+            variant: attack_paths[cell]
+            for cell, variant in variants.items()
+            if (cell.dataset, cell.architecture) == (dataset, architecture)
+        }
+        for column, name in enumerate(columns):
             panel = axes[row, column]
-            shown = {
-                variant: attack_paths[cell]
-                for cell, variant in variants.items()
-                if (cell.dataset, cell.architecture) == (dataset, architecture)
-                and variant.method in ("dense", method)
-            }
-            _draw_panel(panel, shown)
+            _draw_panel(panel, _to_compare(here, name))
             panel.set_title(
-                f"{style.setting_title(dataset, architecture)}: {style.METHOD_TITLES[method]}"
+                f"{style.setting_title(dataset, architecture)}: {style.treatment_title(name)}"
             )
     for panel in axes[-1]:
         panel.set_xlabel("false-positive rate")
@@ -54,25 +53,30 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
     style.save(figure, outputs)
 
 
+def _to_compare(attack_paths: Mapping[Variant, str], name: str) -> dict[Variant, str]:
+    """The variants treated in one way, with what they are compared with: dense, undefended."""
+    treated = [variant for variant in attack_paths if style.treatment(variant) == name]
+    untreated = {Variant("dense"), *(variant.undefended for variant in treated)}
+    return {v: path for v, path in attack_paths.items() if v in untreated or v in treated}
+
+
 def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
     floor = 1.0
     for variant, path in attack_paths.items():
         scores = read_attack(path)
-        member_MN = scores.shadow_roles_MN == MEMBER
-        nonmember_MN = scores.shadow_roles_MN == NON_MEMBER
+        _, score_MN, roles_MN = scores.audited
+        member_MN, nonmember_MN = roles_MN == MEMBER, roles_MN == NON_MEMBER
         used_MN = member_MN | nonmember_MN
         floor = min(floor, 1 / nonmember_MN.sum())
         fpr_F = np.geomspace(floor, 1, 200)
-        siblings = [v.sparsity for v in attack_paths if v.method == variant.method]
-        color = style.variant_color(variant, siblings)
-        pooled_F = _step_roc(scores.leave_one_out_MN[used_MN], member_MN[used_MN], fpr_F)
+        siblings = {v.sparsity for v in attack_paths if v.method == variant.method}
+        color = style.look(variant, list(siblings))["color"]
+        pooled_F = _step_roc(score_MN[used_MN], member_MN[used_MN], fpr_F)
         panel.plot(fpr_F, pooled_F, color=color, label=style.variant_title(variant))
         single_MF = np.stack(
             [
                 _step_roc(score_N[used_N], member_N[used_N], fpr_F)
-                for score_N, member_N, used_N in zip(
-                    scores.leave_one_out_MN, member_MN, used_MN, strict=True
-                )
+                for score_N, member_N, used_N in zip(score_MN, member_MN, used_MN, strict=True)
             ]
         )
         # Below one in its non-members, a single model has no TPR.

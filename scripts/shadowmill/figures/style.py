@@ -16,15 +16,28 @@ from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.config import Variant
 from shadowmill.data import DATASETS
+from shadowmill.defenses import DEFENSES
 from shadowmill.pruning import METHODS
 
 _PANEL_INCHES = (3.0, 2.7)
 _LEGEND_INCHES = 1.4
 
-# Okabe and Ito's palette, one colour per method; further methods take the next ones.
+# Okabe and Ito's palette: black for dense, then one colour per pruning method; defences take the
+# same colours with hollow markers. Methods of a user's own are grey.
 _COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-METHOD_TITLES = {"dense": "dense"} | {name: method.title for name, method in METHODS.items()}
+_OWN_METHOD = ("#777777", "*")
+_METHOD_LOOKS = dict(zip(("dense", *METHODS), zip(_COLORS, _MARKERS, strict=True), strict=True))
+_DEFENSE_LOOKS = dict(
+    zip(
+        DEFENSES,
+        (
+            (color, marker)
+            for color, marker in zip(_COLORS[1:] + _COLORS[:1], _MARKERS, strict=True)
+        ),
+        strict=True,
+    )
+)
 
 MEMBER_COLOR, NON_MEMBER_COLOR = "#D55E00", "#0072B2"
 
@@ -47,36 +60,50 @@ mpl.rcParams.update(
 )
 
 
-def method_color(method: str) -> str:
-    """Colour of a method, the same in every figure."""
-    return _COLORS[list(METHOD_TITLES).index(method)]
+def treatment(variant: Variant) -> str:
+    """What was done to a variant's models: its defence, or else its pruning method."""
+    return variant.method if variant.defense == "none" else variant.defense
 
 
-def method_marker(method: str) -> str:
-    """Marker of a method, the same in every figure."""
-    return _MARKERS[list(METHOD_TITLES).index(method)]
+def treatment_title(name: str) -> str:
+    """What figures call a defence or a pruning method."""
+    row = DEFENSES.get(name) or METHODS.get(name)
+    return row.title if row else name
 
 
-def variant_color(variant: Variant, sparsities: Sequence[float]) -> tuple[float, float, float]:
-    """Colour of a variant: its method's, darker for sparser models.
+def look(variant: Variant, sparsities: Sequence[float] = ()) -> dict[str, Any]:
+    """Colour and marker of a variant, the same in every figure.
 
     Args:
         variant: the variant.
-        sparsities: all sparsities of its method in the study.
+        sparsities: all sparsities of its method in the study; if there are several, sparser models
+            are darker.
+
+    Returns:
+        Keyword arguments for matplotlib's lines.
     """
-    base = np.array(mpl.colors.to_rgb(method_color(variant.method)))
-    if len(sparsities) < 2:
-        return tuple(base)
-    rank = sorted(sparsities).index(variant.sparsity) / (len(sparsities) - 1)
-    # From two thirds of the way to white to the full colour, then a little darker.
-    light, dark = base + (1 - base) * 0.6, base * 0.6
-    return tuple(light + (dark - light) * rank)
+    if variant.defense != "none":
+        color, marker = _DEFENSE_LOOKS[variant.defense]
+        return {"color": color, "marker": marker, "markerfacecolor": "white"}
+    color, marker = _METHOD_LOOKS.get(variant.method, _OWN_METHOD)
+    base = np.array(mpl.colors.to_rgb(color))
+    if len(sparsities) > 1:
+        rank = sorted(sparsities).index(variant.sparsity) / (len(sparsities) - 1)
+        # From two thirds of the way to white to the full colour, then a little darker.
+        light, dark = base + (1 - base) * 0.6, base * 0.6
+        base = light + (dark - light) * rank
+    return {"color": tuple(base), "marker": marker}
 
 
 def variant_title(variant: Variant) -> str:
     """What a legend calls a variant."""
-    title = METHOD_TITLES[variant.method]
-    return title if variant.method == "dense" else f"{title}, {100 * variant.sparsity:g}% sparse"
+    title = treatment_title(variant.method)
+    if variant.method != "dense":
+        title += f", {100 * variant.sparsity:g}% sparse"
+    if variant.defense == "none":
+        return title
+    row = DEFENSES[variant.defense]
+    return f"{title} + {row.title}, {row.argument} = {variant.strength:g}"
 
 
 def setting_title(dataset: str, architecture: str) -> str:

@@ -27,6 +27,7 @@ class ModelScores:
         test_accuracy_M: float64, NaN without an official test set; so is test_loss_M.
         test_loss_M: float64, mean cross-entropy in nats.
         sparsity_M: float64, achieved.
+        epochs_M: int64, trained.
         seconds_M: float64, wall time of training, per model.
         training_settings: of all models.
     """
@@ -38,6 +39,7 @@ class ModelScores:
     test_accuracy_M: np.ndarray
     test_loss_M: np.ndarray
     sparsity_M: np.ndarray
+    epochs_M: np.ndarray
     seconds_M: np.ndarray
     training_settings: dict[str, Any]
 
@@ -83,6 +85,7 @@ def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelSc
             "test_accuracy",
             "test_loss",
             "sparsity",
+            "epochs",
             "training_seconds",
         )
     }
@@ -94,6 +97,7 @@ def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelSc
         test_accuracy_M=joined["test_accuracy"],
         test_loss_M=joined["test_loss"],
         sparsity_M=joined["sparsity"],
+        epochs_M=joined["epochs"],
         seconds_M=joined["training_seconds"],
         training_settings=settings[0],
     )
@@ -107,7 +111,11 @@ def _read(file: h5py.File, identity_only: bool) -> dict[str, Any]:
 
 
 def check_same_settings(
-    path: str, found: dict[str, Any], first: str, expected: dict[str, Any]
+    path: str,
+    found: dict[str, Any],
+    first: str,
+    expected: dict[str, Any],
+    ignored: Sequence[str] = (),
 ) -> None:
     """Refuse models that were not all trained in the same way.
 
@@ -116,12 +124,15 @@ def check_same_settings(
         found: its training settings.
         first: another file.
         expected: the settings of that one.
+        ignored: fields that may differ.
 
     Raises:
         ArtefactError: the settings differ; names the fields.
     """
     fields = sorted(
-        key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)
+        key
+        for key in (found.keys() | expected.keys()) - set(ignored)
+        if found.get(key) != expected.get(key)
     )
     if fields:
         raise ArtefactError(

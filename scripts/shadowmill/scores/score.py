@@ -15,16 +15,16 @@ from tqdm import tqdm
 
 from shadowmill import architectures, devices, progress, roles, storage
 from shadowmill.architectures import is_stacked
-from shadowmill.data.store import ImageData
+from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import array_digest, provenance
+from shadowmill.provenance import provenance
 from shadowmill.roles import RoleMatrix
 from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
 from shadowmill.training.batches import Normaliser
-from shadowmill.training.lockstep import stacked_forward
-from shadowmill.training.modelfile import ModelFile, read_model
+from shadowmill.training.forward import stacked_forward
+from shadowmill.training.modelfile import ModelFile, read_matching
 
 # Images of one forward pass, over all models of a stack. On CPUs, activations above some 30 MB are
 # returned to the system after each layer, and fetching them again takes most of the time.
@@ -67,7 +67,8 @@ def score_block(
         models: name of each model to its file.
         output: HDF5 file to write: `phi` (E, N, A) float32, `correct` (E, N) bool on the identity
             query, `roles` (E, N) int8, `test_accuracy` and `test_loss` (E,) float64 (NaN without
-            an official test set) and the names, sparsities and training times of the models.
+            an official test set outside the pool) and the names, sparsities, epochs and training
+            times of the models.
         settings: `queries`.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
@@ -81,8 +82,10 @@ def score_block(
     files, training_settings = _read_block(models, matrix, data)
     made = [file.provenance for file in files]
     stacked = is_stacked(training_settings["architecture"], execution["stacking"])
+    size = matrix.roles_MN.shape[1]
     scorers = [
-        _Scorer(group, data, device) for group in ([files] if stacked else [[f] for f in files])
+        _Scorer(group, data, size, device)
+        for group in ([files] if stacked else [[file] for file in files])
     ]
     phi, correct = _joined(scorer.pool(settings["queries"]) for scorer in scorers)
     _check_finite(phi, [models[name] for name in matrix.models])
@@ -96,7 +99,10 @@ def score_block(
             "test_loss": test_loss,
             "models": list(matrix.models),
             "roles": matrix.roles_MN,
-            "sparsity": np.array([file.history["sparsity"][-1] for file in files]),
+            "sparsity": np.array(
+                [file.history["sparsity"][file.provenance["kept_epoch"]] for file in files]
+            ),
+            "epochs": np.array([facts["epochs"] for facts in made]),
             "training_seconds": np.array([facts["seconds"] for facts in made]),
         },
         provenance(
@@ -124,12 +130,12 @@ def _check_finite(phi: np.ndarray, paths: Sequence[str]) -> None:
 
 
 def _read_block(
-    models: Mapping[str, str], matrix: RoleMatrix, data: ImageData
+    models: Mapping[str, str], matrix: RoleMatrix, data: Data
 ) -> tuple[list[ModelFile], dict[str, Any]]:
     """The models in the order of the role matrix, and how all of them were trained."""
     paths = [models[name] for name in matrix.models]
     files = [
-        _read_matching(path, data, roles_N)
+        read_matching(path, data, roles_N)
         for path, roles_N in zip(paths, matrix.roles_MN, strict=True)
     ]
     trained = [
@@ -140,28 +146,21 @@ def _read_block(
     return files, trained[0]
 
 
-def _read_matching(path: str, data: ImageData, roles_N: np.ndarray) -> ModelFile:
-    file = read_model(path)
-    for key, found, what in (
-        ("data_digest", data.digest, f"another version of {data.name} than the one prepared now"),
-        ("roles_digest", array_digest(roles_N), "other examples than its row of the role matrix"),
-    ):
-        if file.provenance[key] != found:
-            raise ArtefactError(
-                f"{path}: this model was trained on {what}. Delete it to train it again, or "
-                "restore what it was trained with."
-            )
-    return file
-
-
 class _Scorer:
     """A stack of finished models in evaluation mode."""
 
-    def __init__(self, files: Sequence[ModelFile], data: ImageData, device: torch.device) -> None:
-        self._data, self._device = data, device
-        height, _, channels = data.images.shape[1:]
-        name = files[0].provenance["settings"]["architecture"]
-        module = architectures.build(name, channels, data.num_classes, height, seed=0)
+    def __init__(
+        self, files: Sequence[ModelFile], data: Data, pool_size: int, device: torch.device
+    ) -> None:
+        self._data, self._pool_size, self._device = data, pool_size, device
+        settings = files[0].provenance["settings"]
+        module = architectures.build(
+            settings["architecture"],
+            data.input_shape,
+            data.num_classes,
+            seed=0,
+            group_norm=settings["defense"]["name"] == "dp_sgd",
+        )
         parameter_names = {name for name, _ in module.named_parameters()}
         state = {
             name: torch.stack([file.state[name] for file in files]).to(device)
@@ -178,24 +177,24 @@ class _Scorer:
         bounds = [slice(low, min(low + size, stop)) for low in range(start, stop, size)]
         return progress.bar(bounds, desc=title, unit="batch")
 
-    def _images(self, rows: slice) -> Tensor:
-        return self._normalise(torch.from_numpy(self._data.images[rows]).to(self._device))
+    def _inputs(self, rows: slice) -> Tensor:
+        return self._normalise(torch.from_numpy(self._data.inputs[rows]).to(self._device))
 
-    def _ask(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = stacked_forward(self._module, self._parameters, self._buffers, images)
+    def _ask(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = stacked_forward(self._module, self._parameters, self._buffers, inputs, shared=True)
         labels = labels.expand(self._num_models, -1)
         return logit_scaled_confidence(logits, labels), logits.argmax(dim=-1) == labels
 
     @torch.no_grad()
     def pool(self, queries: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """φ of every query, (E, N, A) float32, and correctness of the identity, (E, N) bool."""
-        size = self._data.pool_size
+        size = self._pool_size
         phi = np.empty((self._num_models, size, num_queries(queries)), dtype=np.float32)
         correct = np.empty((self._num_models, size), dtype=bool)
         for rows in self._chunks(0, size, "scores"):
-            images = self._images(rows)
+            inputs = self._inputs(rows)
             labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
-            for index, view in enumerate(views(images, queries)):
+            for index, view in enumerate(views(inputs, queries)):
                 confidence, is_correct = self._ask(view, labels)
                 phi[:, rows, index] = confidence.cpu()
                 if index == 0:
@@ -205,14 +204,14 @@ class _Scorer:
     @torch.no_grad()
     def test(self) -> tuple[np.ndarray, np.ndarray]:
         """Accuracy and mean cross-entropy on the official test set, (E,) float64 each."""
-        start, stop = self._data.pool_size, len(self._data.labels)
+        start, stop = self._pool_size, len(self._data.labels)
         if start == stop:
             return np.full(self._num_models, np.nan), np.full(self._num_models, np.nan)
         hits = np.zeros(self._num_models)
         loss = np.zeros(self._num_models)
         for rows in self._chunks(start, stop, "test set"):
             labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
-            confidence, is_correct = self._ask(self._images(rows), labels)
+            confidence, is_correct = self._ask(self._inputs(rows), labels)
             hits += is_correct.sum(dim=1).cpu().numpy()
             loss += F.softplus(-confidence).sum(dim=1).cpu().numpy()
         return hits / (stop - start), loss / (stop - start)

@@ -21,6 +21,7 @@ def identity(cell: Cell) -> dict[str, str | float]:
         "method": variant.method,
         "sparsity": variant.sparsity,
         "defense": variant.defense,
+        "strength": variant.strength,
     }
 
 

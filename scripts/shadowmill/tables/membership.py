@@ -28,16 +28,23 @@ FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
 CONFIDENCE = 0.95
 REPLICATES = 1_000
 
-# Values of `target` for the shadows attacked with each other: the mean over their own metrics, and
-# the metric of all their scores in one ranking, which reaches lower false-positive rates.
-MEAN, POOLED = "shadows-mean", "shadows-pooled"
+# Ends of `target` in rows on all the models that an attack is judged by (`shadows-pooled` and so
+# on): the mean over their own metrics, and the metric of all their scores in one ranking, which
+# reaches lower false-positive rates.
+_MEAN, _POOLED = "-mean", "-pooled"
+
+
+def pooled(table: pd.DataFrame, attack: str) -> pd.DataFrame:
+    """The rows of an attack on all models in one ranking."""
+    return table[(table["attack"] == attack) & table["target"].str.endswith(_POOLED)]
 
 
 def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
     """Write the rows of one attack on one configuration.
 
     Targets have intervals over their examples (DeLong for the AUC, Clopper–Pearson for the TPR at
-    the threshold found); shadows have a two-way bootstrap over models × examples. A TPR at an FPR
+    the threshold found). Shadows attacked with each other have a two-way bootstrap over models ×
+    examples; if they lack the targets' defence, the targets take their place. A TPR at an FPR
     below one in the number of non-members is undefined; its value is left empty.
 
     Args:
@@ -47,7 +54,7 @@ def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
         output: CSV file to write.
     """
     scores = read_attack(attack_path)
-    rows = [*_target_rows(scores), *_shadow_rows(scores)]
+    rows = [*_target_rows(scores), *_joint_rows(scores)]
     columns = ["target", "attack", "metric", "value", "ci_low", "ci_high"]
     columns += ["num_members", "num_nonmembers"]
     table = pd.DataFrame(rows).assign(attack=attack)[columns]
@@ -115,11 +122,11 @@ def _target_metrics(
     yield "balanced_accuracy_oracle", (balanced_accuracy_oracle(score, member), np.nan, np.nan)
 
 
-def _shadow_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
-    member_MN = scores.shadow_roles_MN == MEMBER
-    nonmember_MN = scores.shadow_roles_MN == NON_MEMBER
+def _joint_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
+    who, score_MN, roles_MN = scores.audited
+    member_MN, nonmember_MN = roles_MN == MEMBER, roles_MN == NON_MEMBER
     estimates = two_way_bootstrap(
-        scores.leave_one_out_MN,
+        score_MN,
         member_MN,
         FPRS,
         REPLICATES,
@@ -128,9 +135,9 @@ def _shadow_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
         nonmember_MN=nonmember_MN,
     )
     counts = {
-        MEAN: (int(member_MN.sum(axis=1).min()), int(nonmember_MN.sum(axis=1).min())),
-        POOLED: (int(member_MN.sum()), int(nonmember_MN.sum())),
+        _MEAN: (int(member_MN.sum(axis=1).min()), int(nonmember_MN.sum(axis=1).min())),
+        _POOLED: (int(member_MN.sum()), int(nonmember_MN.sum())),
     }
     for (metric, aggregate), estimate in estimates.items():
-        target = {"mean": MEAN, "pooled": POOLED}[aggregate]
-        yield _row(target, metric, estimate, *counts[target])
+        end = {"mean": _MEAN, "pooled": _POOLED}[aggregate]
+        yield _row(f"{who}{end}", metric, estimate, *counts[end])

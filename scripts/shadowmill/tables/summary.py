@@ -3,7 +3,7 @@
 import pandas as pd
 
 from shadowmill.tables import read_csv
-from shadowmill.tables.membership import POOLED
+from shadowmill.tables.membership import pooled
 
 
 def summarise(training_path: str, membership_path: str) -> str:
@@ -20,7 +20,7 @@ def summarise(training_path: str, membership_path: str) -> str:
     cells = ["dataset", "architecture", "variant"]
     accuracy = training.groupby(cells, sort=False)["test_accuracy"].mean()
     attack = membership["attack"].iloc[0]
-    headline = membership[(membership["target"] == POOLED) & (membership["attack"] == attack)]
+    headline = pooled(membership, attack)
     columns = {
         "auc": "AUC",
         "tpr_at_fpr_0.001": "TPR at 0.1 % FPR",

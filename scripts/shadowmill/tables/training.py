@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from shadowmill.config import Cell
-from shadowmill.scores.files import ModelScores, read_scores
+from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, write_csv
 
 
@@ -37,15 +37,11 @@ def tabulate(cell: Cell, score_paths: list[str], output: str) -> None:
             "test_set": "official" if has_test_set else "non-members",
             "num_members": scores.member_MN.sum(axis=1),
             "achieved_sparsity": scores.sparsity_M,
-            "epochs": _epochs(scores),
+            "epochs": scores.epochs_M,
             "training_seconds": scores.seconds_M,
         }
     )
     write_csv(output, table)
-
-
-def _epochs(scores: ModelScores) -> int:
-    return scores.training_settings["recipe"]["epochs"]
 
 
 def _mean(values_MN: np.ndarray, where_MN: np.ndarray) -> np.ndarray:

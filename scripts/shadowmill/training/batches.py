@@ -1,20 +1,23 @@
 """What each model sees at each step: the order of its examples and their augmentation.
 
-All is drawn on the CPU from generators keyed by model, purpose and pass or epoch. So a model sees
-the same batches alone, in a stack, on any device, and after a resume.
+All is drawn on the CPU from generators keyed by model, purpose and pass, epoch or step. So a model
+sees the same batches alone, in a stack, on any device, and after a resume.
 
-Legend: E models, S steps of an epoch, B examples of a batch; images are H × W with C channels.
+Legend: E models, S steps of an epoch, B examples of a batch; images are H × W with C channels,
+tabular examples have D features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shadowmill.data.store import ImageData
+from shadowmill.data.store import Data
 from shadowmill.seeds import generator
+
+_PAD_MODES = {"zero": "constant", "reflect": "reflect"}
 
 
 def example_order(seed: int, members: np.ndarray, start: int, count: int) -> np.ndarray:
@@ -39,85 +42,217 @@ def example_order(seed: int, members: np.ndarray, start: int, count: int) -> np.
 
 
 class Normaliser:
-    """From bytes to the float32 inputs of a network, by the moments of the pool."""
+    """From stored examples to the float32 inputs of a network, by the moments of the data set."""
 
-    def __init__(self, data: ImageData, device: torch.device) -> None:
+    def __init__(self, data: Data, device: torch.device) -> None:
         """Move the moments to the device."""
+        self._is_image = data.kind == "image"
         self._mean = torch.from_numpy(data.mean).float().to(device)
         self._std = torch.from_numpy(data.std).float().to(device)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """(…, H, W, C) uint8 to (…, C, H, W) float32."""
-        return ((images.float() / 255 - self._mean) / self._std).movedim(-1, -3)
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Images (…, H, W, C) uint8 to (…, C, H, W) float32; features (…, D) float32 likewise."""
+        if self._is_image:
+            return ((inputs.float() / 255 - self._mean) / self._std).movedim(-1, -3)
+        return (inputs - self._mean) / self._std
 
 
-class BatchSource:
-    """The data set on the device, and batches of it for a stack of models."""
+class Pool:
+    """The examples of a data set on the device, for all models of a job."""
 
     def __init__(
         self,
-        data: ImageData,
-        seeds: list[int],
-        members: list[np.ndarray],
-        recipe: Mapping[str, Any],
-        steps_per_epoch: int,
+        data: Data,
+        num_examples: int,
+        augmentation: Mapping[str, Any],
         device: torch.device,
     ) -> None:
-        """Move the pool to the device.
+        """Move the examples to the device; images are padded here, once.
 
         Args:
             data: the data set.
-            seeds: of the E models.
-            members: indices of the examples of each model.
-            recipe: with `batch_size` and `augmentation`.
-            steps_per_epoch: S.
+            num_examples: how many of its examples are needed, from the first.
+            augmentation: with `crop`, the width of the padding in pixels, and `padding`: `zero` for
+                black pixels, `reflect` for the image mirrored at its outermost pixels. Features
+                are never padded.
             device: where the batches are needed.
         """
-        self._seeds, self._members, self._steps = seeds, members, steps_per_epoch
-        self._batch = recipe["batch_size"]
-        self._crop = recipe["augmentation"]["crop"]
-        self._flip = recipe["augmentation"]["flip"]
-        self._size = data.images.shape[1:3]
-        pad = [(0, 0), (self._crop, self._crop), (self._crop, self._crop), (0, 0)]
-        self._images = torch.from_numpy(np.pad(data.images[: data.pool_size], pad)).to(device)
-        self._labels = torch.from_numpy(data.labels[: data.pool_size]).to(device)
+        self.device = device
+        self.crop, self.padding = augmentation["crop"], augmentation["padding"]
+        inputs = data.inputs[:num_examples]
+        if self.crop:  # padding by nothing would copy the whole data set
+            pad = (self.crop, self.crop)
+            inputs = np.pad(inputs, [(0, 0), pad, pad, (0, 0)], _PAD_MODES[self.padding])
+        self._inputs = torch.from_numpy(inputs).to(device)
+        self._labels = torch.from_numpy(data.labels[:num_examples]).to(device)
         self._normalise = Normaliser(data, device)
+        self._shape = data.input_shape
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of images, without padding."""
+        _, height, width = self._shape
+        return height, width
+
+    def plain(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Examples without augmentation.
+
+        Args:
+            index: (…) int64.
+
+        Returns:
+            (…, C, H, W) or (…, D) float32 normalised inputs and (…) int64 labels.
+        """
+        inputs = self._inputs
+        if self.crop:
+            height, width = self.image_size
+            inputs = inputs[:, self.crop : self.crop + height, self.crop : self.crop + width]
+        return self._normalise(inputs[index]), self._labels[index]
+
+    def cropped(self, index: Tensor, offset: Tensor, is_flipped: Tensor) -> tuple[Tensor, Tensor]:
+        """Images, each cut from its padded self and perhaps flipped.
+
+        Args:
+            index: (E, B) int64.
+            offset: (E, B, 2) int64: row and column where the cut begins, from 0 to 2·crop.
+            is_flipped: (E, B) bool: mirrored left to right after the cut.
+
+        Returns:
+            (E, B, C, H, W) float32 normalised images and (E, B) int64 labels.
+        """
+        height, width = self.image_size
+        rows = torch.arange(height, device=self.device) + offset[..., 0, None]
+        columns = torch.arange(width, device=self.device).expand(*index.shape, width)
+        columns = torch.where(is_flipped[..., None], columns.flip(-1), columns)
+        columns = columns + offset[..., 1, None]
+        images = self._inputs[index[..., None, None], rows[..., :, None], columns[..., None, :]]
+        return self._normalise(images), self._labels[index]
+
+
+class BatchSource:
+    """Batches for a stack of models."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        seeds: Sequence[int],
+        members: Sequence[np.ndarray],
+        recipe: Mapping[str, Any],
+        steps_per_epoch: int,
+        *,
+        poisson: bool = False,
+    ) -> None:
+        """Prepare to draw.
+
+        Args:
+            pool: the data set on the device.
+            seeds: of the E models.
+            members: (n,) int64 indices of the examples of each model.
+            recipe: with `batch_size` and `augmentation`: `crop` and `padding`, which must be the
+                pool's; `flip`, whether images are mirrored left to right with probability ½; and
+                `cutout`, the side of a square whose pixels take the mean of the data set (0 after
+                normalisation), or 0. Its centre is uniform over the image and what lies outside
+                the image is cut off (DeVries and Taylor 2017, arXiv:1708.04552, Sec. 3.2).
+            steps_per_epoch: S.
+            poisson: whether each member is in the batch of each step independently, with
+                probability `sample_rate`, as the accountants of DP-SGD assume (Abadi et al. 2016,
+                arXiv:1607.00133, Sec. 3.1). For one model; the size of its batches varies.
+
+        Raises:
+            ValueError: the pool is padded otherwise than the recipe says, or Poisson sampling for
+                more than one model.
+        """
+        augmentation = recipe["augmentation"]
+        self._crop, self._flip = augmentation["crop"], augmentation["flip"]
+        self._cutout = augmentation["cutout"]
+        if (self._crop, augmentation["padding"]) != (pool.crop, pool.padding):
+            raise ValueError(
+                f"crop={self._crop}, padding={augmentation['padding']}: the pool was padded for "
+                f"crop={pool.crop}, padding={pool.padding}"
+            )
+        if poisson and len(seeds) != 1:
+            raise ValueError(
+                f"Poisson sampling for {len(seeds)} models, whose batches would differ"
+            )
+        self._is_augmented = bool(self._crop or self._flip or self._cutout)
+        self._pool, self._poisson = pool, poisson
+        self._seeds, self._members, self._steps = seeds, members, steps_per_epoch
+        self._batch_size = recipe["batch_size"]
         self._epoch = -1
 
-    def _draw_epoch(self, epoch: int) -> None:
-        device, shape = self._images.device, (self._steps, self._batch)
-        stretch = self._steps * self._batch
-        index, offset, flip = [], [], []
-        for seed, members in zip(self._seeds, self._members, strict=True):
-            index.append(example_order(seed, members, epoch * stretch, stretch).reshape(shape))
-            random = generator(seed, "augmentation", epoch)
-            offset.append(random.integers(0, 2 * self._crop + 1, (*shape, 2)))
-            flip.append(random.random(shape) < 0.5)
-        self._index = torch.from_numpy(np.stack(index)).to(device)
-        self._offset = torch.from_numpy(np.stack(offset)).to(device)
-        self._flipped = torch.from_numpy(np.stack(flip)).to(device)
-        self._epoch = epoch
+    @property
+    def sample_rate(self) -> float:
+        """Probability q = batch size / n that a member is in a batch of Poisson sampling."""
+        return self._batch_size / len(self._members[0])
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The batches of all models at a step.
 
         Returns:
-            (E, B, C, H, W) float32 normalised images and (E, B) int64 labels.
+            (E, B, C, H, W) or (E, B, D) float32 normalised inputs and (E, B) int64 labels. With
+            Poisson sampling B varies and may be 0.
         """
+        index, draws = self._poisson_batch(step) if self._poisson else self._full_batch(step)
+        if not draws:
+            return self._pool.plain(index)
+        offset, is_flipped, *corner = draws
+        images, labels = self._pool.cropped(index, offset, is_flipped)
+        if corner:
+            images = images.masked_fill(self._blank(*corner), 0)
+        return images, labels
+
+    def _full_batch(self, step: int) -> tuple[Tensor, list[Tensor]]:
         epoch, within = divmod(step, self._steps)
         if epoch != self._epoch:
             self._draw_epoch(epoch)
-        index = self._index[:, within]
-        images = self._augment(index, within) if self._crop or self._flip else self._images[index]
-        return self._normalise(images), self._labels[index]
+        return self._index[:, within], [draw[:, within] for draw in self._draws]
 
-    def _augment(self, index: Tensor, within: int) -> Tensor:
-        height, width = self._size
-        device = index.device
-        rows = torch.arange(height, device=device) + self._offset[:, within, :, 0, None]
-        columns = torch.arange(width, device=device).expand(*index.shape, width)
-        if self._flip:
-            flipped = self._flipped[:, within, :, None]
-            columns = torch.where(flipped, columns.flip(-1), columns)
-        columns = columns + self._offset[:, within, :, 1, None]
-        return self._images[index[..., None, None], rows[..., :, None], columns[..., None, :]]
+    def _draw_epoch(self, epoch: int) -> None:
+        shape = (self._steps, self._batch_size)
+        stretch = self._steps * self._batch_size
+        index = [
+            example_order(seed, members, epoch * stretch, stretch).reshape(shape)
+            for seed, members in zip(self._seeds, self._members, strict=True)
+        ]
+        self._index = torch.from_numpy(np.stack(index)).to(self._pool.device)
+        self._draws = self._draw_augmentation(
+            [generator(seed, "augmentation", epoch) for seed in self._seeds], shape
+        )
+        self._epoch = epoch
+
+    def _poisson_batch(self, step: int) -> tuple[Tensor, list[Tensor]]:
+        # A stream for each step: an epoch of numbers for all members can be gigabytes.
+        random, members = generator(self._seeds[0], "poisson", step), self._members[0]
+        index = members[random.random(len(members)) < self.sample_rate]
+        draws = self._draw_augmentation([random], index.shape)
+        return torch.from_numpy(index[None]).to(self._pool.device), draws
+
+    def _draw_augmentation(
+        self, randoms: Sequence[np.random.Generator], shape: tuple[int, ...]
+    ) -> list[Tensor]:
+        """Offset, flip and, with cutout, corner of each example; axis 0 is that of the models."""
+        if not self._is_augmented:
+            return []
+        drawn = [self._draw_model(random, shape) for random in randoms]
+        return [
+            torch.from_numpy(np.stack(arrays)).to(self._pool.device)
+            for arrays in zip(*drawn, strict=True)
+        ]
+
+    def _draw_model(self, random: np.random.Generator, shape: tuple[int, ...]) -> list[np.ndarray]:
+        # In this order, or recipes without what comes later would lead to other models.
+        offset = random.integers(0, 2 * self._crop + 1, (*shape, 2))
+        is_flipped = (random.random(shape) < 0.5) & self._flip
+        if not self._cutout:
+            return [offset, is_flipped]
+        centre = random.integers(0, self._pool.image_size, (*shape, 2))
+        return [offset, is_flipped, centre - self._cutout // 2]
+
+    def _blank(self, corner: Tensor) -> Tensor:
+        """Where the square lies whose top left corner is (E, B, 2): (E, B, 1, H, W) bool."""
+        inside = []
+        for axis, size in enumerate(self._pool.image_size):
+            distance = torch.arange(size, device=corner.device) - corner[..., axis, None]
+            inside.append((distance >= 0) & (distance < self._cutout))
+        rows, columns = inside
+        return (rows[..., :, None] & columns[..., None, :])[..., None, :, :]

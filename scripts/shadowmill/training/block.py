@@ -4,6 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ import torch
 
 from shadowmill import devices, progress, roles, storage
 from shadowmill.architectures import is_stacked
-from shadowmill.data.store import ImageData
+from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError, Interrupted
 from shadowmill.provenance import array_digest, digest, provenance
-from shadowmill.roles import MEMBER, RoleMatrix
+from shadowmill.roles import MEMBER, VALIDATION, RoleMatrix
 from shadowmill.seeds import seed_of
 from shadowmill.training import TRAINING_VERSION, checkpoint
-from shadowmill.training.lockstep import ModelSpec, Stack, precision
-from shadowmill.training.modelfile import write_model
+from shadowmill.training.batches import Pool
+from shadowmill.training.forward import precision
+from shadowmill.training.lockstep import Stack
+from shadowmill.training.modelfile import ModelFile, read_matching, write_model
+from shadowmill.training.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,7 @@ def train_block(
     *,
     data_path: str,
     roles_path: str,
+    initial: Mapping[str, str],
     outputs: Mapping[str, str],
     keys: Mapping[str, Sequence[str | int]],
     settings: Mapping[str, Any],
@@ -45,6 +50,7 @@ def train_block(
     Args:
         data_path: the prepared data set.
         roles_path: the roles of the block.
+        initial: name of each model to the model file that it starts from; empty to start afresh.
         outputs: name of each model to the safetensors file to write.
         keys: for each model what its seed is drawn from, beside the study's seed.
         settings: everything else that determines the models.
@@ -56,76 +62,114 @@ def train_block(
     Raises:
         Interrupted: asked to stop by a signal; a checkpoint was written.
         TrainingError: a model diverged.
+        ArtefactError: a model to start from is damaged or was trained on other data or members.
     """
     device = devices.claim(execution["device"], threads)
-    data, matrix = load_data(data_path), roles.load(roles_path)
+    job = _Job.of(load_data(data_path), roles.load(roles_path), settings, execution, device)
     specs = [
-        ModelSpec(name, seed_of(settings["seed"], *keys[name]), np.flatnonzero(roles_N == MEMBER))
-        for name, roles_N in zip(matrix.models, matrix.roles_MN, strict=True)
+        ModelSpec(
+            name,
+            seed_of(settings["seed"], *keys[name]),
+            np.flatnonzero(roles_N == MEMBER),
+            np.flatnonzero(roles_N == VALIDATION),
+        )
+        for name, roles_N in zip(job.matrix.models, job.matrix.roles_MN, strict=True)
     ]
+    together = settings["defense"]["name"] != "dp_sgd" and is_stacked(
+        settings["architecture"], execution["stacking"]
+    )
     folder = Path(state_folder)
     with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
-        for group in _groups(specs, settings["architecture"], execution["stacking"]):
-            _train_group(group, title, settings, data, matrix, device, folder, interruption)
+        for group in [specs] if together else [[spec] for spec in specs]:
+            _train_group(job, group, initial, title, folder, interruption)
     for name, path in outputs.items():
         storage.link_or_copy(folder / f"{name}.safetensors", Path(path))
     shutil.rmtree(folder)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What all models of a job share."""
+
+    data: Data
+    pool: Pool
+    matrix: RoleMatrix
+    settings: Mapping[str, Any]
+    compile_mode: str
+
+    @classmethod
+    def of(
+        cls,
+        data: Data,
+        matrix: RoleMatrix,
+        settings: Mapping[str, Any],
+        execution: Mapping[str, Any],
+        device: torch.device,
+    ) -> "_Job":
+        augmentation = settings["recipe"]["augmentation"]
+        pool = Pool(data, matrix.roles_MN.shape[1], augmentation, device)
+        return cls(data, pool, matrix, settings, execution["compile"])
+
+    def identity(self, spec: ModelSpec, initial: ModelFile | None) -> dict[str, Any]:
+        """What a model is: a file with the same identity need not be trained again."""
+        parts = [
+            *(TRAINING_VERSION, self.settings, spec.seed, self.data.digest),
+            *(array_digest(spec.members), array_digest(spec.validation)),
+        ]
+        if initial is not None:
+            parts.append(initial.provenance["identity"])
+        return {
+            "identity": digest(parts),
+            "model": spec.name,
+            "seed": spec.seed,
+            "data_digest": self.data.digest,
+            "roles_digest": array_digest(self.roles_N(spec)),
+            "epoch_size": self.matrix.epoch_size,
+        }
+
+    def roles_N(self, spec: ModelSpec) -> np.ndarray:
+        return self.matrix.roles_MN[self.matrix.models.index(spec.name)]
+
+
 def _train_group(
+    job: _Job,
     group: list[ModelSpec],
+    initial: Mapping[str, str],
     title: str,
-    settings: Mapping[str, Any],
-    data: ImageData,
-    matrix: RoleMatrix,
-    device: torch.device,
     folder: Path,
     interruption: checkpoint.Interruption,
 ) -> None:
     """Train models in lock-step and keep them in the state folder, unless they are there."""
-    identities = {spec.name: _identity(spec, settings, data, matrix) for spec in group}
+    start = {
+        spec.name: read_matching(initial[spec.name], job.data, job.roles_N(spec))
+        for spec in group
+        if initial
+    }
+    identities = {spec.name: job.identity(spec, start.get(spec.name)) for spec in group}
     files = {name: folder / f"{name}.safetensors" for name in identities}
     if all(_is_finished(files[name], identities[name]) for name in files):
         log.info("already trained: %s", ", ".join(files))
         return
-    stack = Stack(group, settings, data, matrix.epoch_size, device)
+    group = [replace(s, initial=start[s.name].state) if start else s for s in group]
+    stack = Stack(group, job.settings, job.data, job.pool, job.matrix.epoch_size, job.compile_mode)
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", digest(identities))
     if saved.restore(stack):
         log.info("continuing at step %d of %d", stack.step, stack.total_steps)
     log.info("training %s", ", ".join(files))
     what = group[0].name if len(group) == 1 else f"{len(group)} models"
     _run(stack, f"{title}, {what}", interruption, saved)
-    seconds = stack.seconds / len(group)
+    device = job.pool.device
     for index, name in enumerate(files):
-        state, masks, history = stack.final(index)
+        model = stack.final(index)
         facts = provenance(
-            settings,
-            seconds,
+            job.settings,
+            stack.seconds / len(group),
             device=devices.describe(device),
             precision=precision(device),
             **identities[name],
+            **model.facts,
         )
-        write_model(files[name], state, masks, facts, history)
-
-
-def _groups(specs: list[ModelSpec], architecture: str, stacking: str) -> list[list[ModelSpec]]:
-    return [specs] if is_stacked(architecture, stacking) else [[spec] for spec in specs]
-
-
-def _identity(
-    spec: ModelSpec, settings: Mapping[str, Any], data: ImageData, matrix: RoleMatrix
-) -> dict[str, Any]:
-    """What a model is: a file with the same identity need not be trained again."""
-    return {
-        "identity": digest(
-            [TRAINING_VERSION, settings, spec.seed, data.digest, array_digest(spec.members)]
-        ),
-        "model": spec.name,
-        "seed": spec.seed,
-        "data_digest": data.digest,
-        "roles_digest": array_digest(matrix.roles_MN[matrix.models.index(spec.name)]),
-        "epoch_size": matrix.epoch_size,
-    }
+        write_model(files[name], model.state, model.masks, facts, model.history)
 
 
 def _is_finished(path: Path, identity: Mapping[str, Any]) -> bool:
@@ -145,7 +189,7 @@ def _run(
     saved: checkpoint.Checkpoint,
 ) -> None:
     with progress.bar(total=stack.total_steps, initial=stack.step, desc=title, unit="step") as bar:
-        while stack.step < stack.total_steps:
+        while not stack.is_finished:
             start = time.monotonic()
             stack.train_step()
             stack.seconds += time.monotonic() - start
@@ -165,10 +209,8 @@ def _run(
 
 def _progress(stack: Stack) -> dict[str, str]:
     done = stack.step / stack.total_steps * stack.num_models
-    latest = {name: float(np.mean(epochs[-1])) for name, epochs in stack.history.items()}
-    return {
-        "loss": f"{latest['loss']:.3f}",
-        "accuracy": f"{latest['accuracy']:.3f}",
-        "sparsity": f"{latest['sparsity']:.3f}",
-        "models/s": f"{done / stack.seconds:.3g}",
+    latest = stack.history.latest()
+    shown = [n for n in ("loss", "accuracy", "validation_accuracy", "sparsity") if n in latest]
+    return {name: f"{latest[name]:.3f}" for name in shown} | {
+        "models/s": f"{done / stack.seconds:.3g}"
     }

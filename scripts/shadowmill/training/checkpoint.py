@@ -1,7 +1,9 @@
 """Checkpoints: interrupted and resumed equals uninterrupted, bit for bit on a CPU.
 
 A checkpoint is one safetensors file with all that is not derived from seeds and settings: weights,
-buffers, masks, optimiser moments, the step and what was recorded so far.
+buffers, masks, optimiser moments, the best weights of early stopping, the attack networks of
+adversarial regularisation, the step and what was recorded so far. Random numbers need no state:
+they are drawn from generators keyed by model and step.
 """
 
 import signal
@@ -11,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-
-import torch
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
@@ -36,24 +36,8 @@ class Checkpoint:
 
     def save(self, stack: Stack) -> None:
         """Write the state of a stack, atomically."""
-        tensors = {"running": stack.running, "first_bad_step": stack.first_bad_step}
-        for kind, group in (
-            ("parameter", stack.parameters),
-            ("buffer", stack.buffers),
-            ("mask", stack.masks),
-        ):
-            tensors |= {f"{kind}/{name}": tensor for name, tensor in group.items()}
-        for name, parameter in stack.parameters.items():
-            for key, value in stack.optimizer.state[parameter].items():
-                if value is not None:
-                    tensors[f"optimizer/{key}/{name}"] = value
-        metadata = {
-            "digest": self.digest,
-            "step": stack.step,
-            "seconds": stack.seconds,
-            "history": stack.history,
-        }
-        storage.write_tensors(self.path, tensors, metadata)
+        tensors, facts = stack.state()
+        storage.write_tensors(self.path, tensors, {"digest": self.digest, "facts": facts})
 
     def restore(self, stack: Stack) -> bool:
         """Continue from the checkpoint, if there is one that belongs to these models.
@@ -70,28 +54,8 @@ class Checkpoint:
             return False
         if metadata.get("digest") != self.digest:
             return False
-        stack.step, stack.history = metadata["step"], metadata["history"]
-        stack.seconds = metadata["seconds"]
-        stack.running.copy_(tensors.pop("running"))
-        stack.first_bad_step.copy_(tensors.pop("first_bad_step"))
-        with torch.no_grad():
-            for key, tensor in tensors.items():
-                self._restore_tensor(stack, *key.split("/", 1), tensor)
+        stack.load(tensors, metadata["facts"])
         return True
-
-    @staticmethod
-    def _restore_tensor(stack: Stack, kind: str, name: str, tensor: torch.Tensor) -> None:
-        match kind:
-            case "parameter":
-                stack.parameters[name].copy_(tensor)
-            case "buffer":
-                stack.buffers[name].copy_(tensor)
-            case "mask":
-                stack.masks[name] = tensor.to(stack.running.device)
-            case "optimizer":
-                slot, name = name.split("/", 1)
-                state = stack.optimizer.state[stack.parameters[name]]
-                state[slot] = tensor.to(stack.running.device)
 
 
 class Interruption:

@@ -4,43 +4,35 @@ Each model keeps its own members, batch order, augmentation and initialisation; 
 losses has as gradient, for each model's slice, that model's own gradient. So model k trained in a
 stack equals model k trained alone, to rounding.
 
-Legend: E models, B examples of a batch, K classes.
+Legend: E models, B examples of a batch, K classes, V validation examples, L random layers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state
 
-from shadowmill import architectures
-from shadowmill.data.store import ImageData
-from shadowmill.errors import TrainingError
+from shadowmill.architectures.noise import noise_keys
+from shadowmill.data.store import Data
+from shadowmill.defenses import effective_recipe
+from shadowmill.defenses.losses import objective
 from shadowmill.pruning import PruningPlan
-from shadowmill.pruning.masks import magnitude_masks, masked, prunable
-from shadowmill.seeds import seed_of
+from shadowmill.pruning.masks import compute_masks, masked, prunable
+from shadowmill.seeds import generator
 from shadowmill.training import steps_per_epoch
-from shadowmill.training.batches import BatchSource
+from shadowmill.training.adversary import Adversary
+from shadowmill.training.batches import BatchSource, Pool
+from shadowmill.training.forward import autocast, channels_last_weights, stacked_forward
+from shadowmill.training.history import History
 from shadowmill.training.recipe import learning_rate, optimizer
+from shadowmill.training.spec import ModelSpec, TrainedModel, initial_module
+from shadowmill.training.stopping import EarlyStopping
 
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What makes one model different from its siblings.
-
-    Attributes:
-        name: of the model.
-        seed: of its initialisation, batch order and augmentation.
-        members: (n,) int64 indices of the examples it trains on.
-    """
-
-    name: str
-    seed: int
-    members: np.ndarray
+# Validation images of one forward pass, over all models of a stack.
+_IMAGES_PER_PASS = {"cpu": 512, "cuda": 4096}
 
 
 class Stack:
@@ -50,177 +42,294 @@ class Stack:
         self,
         specs: Sequence[ModelSpec],
         settings: Mapping[str, Any],
-        data: ImageData,
+        data: Data,
+        pool: Pool,
         epoch_size: int,
-        device: torch.device,
+        compile_mode: str = "none",
     ) -> None:
         """Initialise the models.
 
         Args:
-            specs: of the E models.
-            settings: `architecture`, `recipe` and `pruning` of their configuration.
+            specs: of the E models; one only with DP-SGD.
+            settings: `architecture`, `recipe`, `pruning` and `defense` of their configuration.
             data: the data set.
+            pool: the same, on the device where to train.
             epoch_size: number of examples that count as an epoch.
-            device: where to train.
+            compile_mode: `none`, or a mode of torch.compile.
+
+        Raises:
+            ArtefactError: an initial state does not fit the network.
+            ConfigError: the network has nothing that the criterion prunes, or no noise gives the
+                privacy that is asked for.
         """
+        defense = settings["defense"]
         self.names = [spec.name for spec in specs]
-        self._recipe = recipe = settings["recipe"]
+        self._seeds = [spec.seed for spec in specs]
+        self._recipe = recipe = effective_recipe(settings["recipe"], defense)
         self.steps_per_epoch = steps_per_epoch(epoch_size, recipe["batch_size"])
         self.total_steps = recipe["epochs"] * self.steps_per_epoch
         self._plan = PruningPlan.of(settings["pruning"], self.steps_per_epoch)
-        height, _, channels = data.images.shape[1:]
-        modules = [
-            architectures.build(
-                settings["architecture"],
-                channels,
-                data.num_classes,
-                height,
-                seed_of(spec.seed, "init"),
-            )
-            for spec in specs
-        ]
-        parameters, buffers = stack_module_state(modules)
-        self._module = modules[0].to("meta").train()
-        self.parameters = {
-            name: tensor.detach().to(device).requires_grad_() for name, tensor in parameters.items()
-        }
-        self.buffers = {name: tensor.to(device) for name, tensor in buffers.items()}
-        self._prunable = prunable(self._module) if self._plan.sparsity else []
+        self._objective = objective(defense, recipe)
+        self._pool = pool
+        self._build(specs, settings, data)
+        self._forward_stacked = (
+            stacked_forward
+            if compile_mode == "none"
+            else torch.compile(stacked_forward, mode=compile_mode)
+        )
         self.masks: dict[str, Tensor] = {}
         self.optimizer = optimizer(recipe, self.parameters.values())
         self._batches = BatchSource(
-            data,
-            [spec.seed for spec in specs],
+            pool,
+            self._seeds,
             [spec.members for spec in specs],
             recipe,
             self.steps_per_epoch,
-            device,
+            poisson=self._privacy is not None,
         )
+        self._adversary = self._make_adversary(specs, defense, data.num_classes)
+        self._stopping = self._make_stopping(specs)
         self.step = 0
         self.seconds = 0.0
-        self.history: dict[str, list[list[float]]] = {
-            name: [] for name in ("loss", "accuracy", "sparsity", "reactivated")
-        }
-        self.running = torch.zeros(3, len(specs), dtype=torch.float64, device=device)
-        self.first_bad_step = torch.full((len(specs),), -1, device=device)
+        self.history = History(self.names, pool.device)
+
+    def _build(self, specs: Sequence[ModelSpec], settings: Mapping[str, Any], data: Data) -> None:
+        """Initialise the networks and stack them."""
+        device, defense = self._pool.device, settings["defense"]
+        private = defense["name"] == "dp_sgd"
+        modules = [initial_module(spec, settings["architecture"], data, private) for spec in specs]
+        parameters, buffers = stack_module_state(modules)
+        self._privacy = None
+        if private:
+            # Not before it is needed: opacus takes seconds to import.
+            from shadowmill.training.privacy import Privacy
+
+            self._privacy = Privacy(
+                initial_module(specs[0], settings["architecture"], data, private).to(device),
+                self._seeds[0],
+                len(specs[0].members),
+                self._recipe,
+                defense,
+                self.total_steps,
+            )
+        self._module = modules[0].to("meta").train()
+        parameters = {name: tensor.detach().to(device) for name, tensor in parameters.items()}
+        if len(specs) == 1 and device.type == "cuda":
+            parameters = channels_last_weights(parameters)
+        self.parameters = {name: tensor.requires_grad_() for name, tensor in parameters.items()}
+        self.buffers = {name: tensor.to(device) for name, tensor in buffers.items()}
+        self._noise = noise_keys(self._module)
+        self._noise_epoch = -1
+        self._criterion = settings["pruning"].get("criterion", "")
+        self._prunable = prunable(self._module, self._criterion) if self._plan.sparsity else {}
+
+    def _make_adversary(
+        self, specs: Sequence[ModelSpec], defense: Mapping[str, Any], num_classes: int
+    ) -> Adversary | None:
+        if defense["name"] != "adversarial":
+            return None
+        return Adversary(
+            self._pool, specs, self._recipe, defense, self.steps_per_epoch, num_classes
+        )
+
+    def _make_stopping(self, specs: Sequence[ModelSpec]) -> EarlyStopping | None:
+        if "early_stopping" not in self._recipe:
+            return None
+        # Rows of one length: shorter ones are filled up with -1.
+        longest = max(len(spec.validation) for spec in specs)
+        rows = [
+            np.pad(s.validation, (0, longest - len(s.validation)), constant_values=-1)
+            for s in specs
+        ]
+        self._validation = torch.from_numpy(np.stack(rows)).to(self._pool.device)
+        return EarlyStopping(
+            self._recipe["early_stopping"]["patience"],
+            self._plan.full_from_epoch,
+            self._tensors(),
+            self._pool.device,
+        )
 
     @property
     def num_models(self) -> int:
         """E."""
         return len(self.names)
 
-    def _forward(self, images: Tensor) -> Tensor:
-        weights = {
-            name: masked(tensor, self.masks[name], self._plan.feedback)
-            if name in self.masks
-            else tensor
+    @property
+    def is_finished(self) -> bool:
+        """Whether all steps were taken, or early stopping has stopped every model."""
+        if self._stopping is not None and self._stopping.all_stopped:
+            return True
+        return self.step >= self.total_steps
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What makes up the models: parameters, buffers but for random keys, masks."""
+        buffers = {n: tensor for n, tensor in self.buffers.items() if n not in self._noise}
+        masks = {f"mask/{name}": mask for name, mask in self.masks.items()}
+        return {**self.parameters, **buffers, **masks}
+
+    def _weights(self, step: int) -> dict[str, Tensor]:
+        """What the forward pass uses: the parameters, sparse where there are masks."""
+        feedback = self._plan.feedback_at(step)
+        return {
+            name: masked(tensor, self.masks[name], feedback) if name in self.masks else tensor
             for name, tensor in self.parameters.items()
         }
-        with torch.autocast(
-            images.device.type, torch.bfloat16, enabled=precision(images.device) == "bfloat16"
-        ):
-            return stacked_forward(self._module, weights, self.buffers, images)
 
     def train_step(self) -> None:
         """One optimiser step of all models."""
         if self._plan.is_due(self.step):
             self._update_masks()
-        images, labels = self._batches.batch(self.step)
-        logits = self._forward(images)
-        losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
-        losses = losses.view(labels.shape).mean(dim=1)
+        self._draw_noise_keys()
+        if self._adversary:
+            self._adversary.learn(self._forward_aside, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(
                 self._recipe, self.step, self.total_steps, self.steps_per_epoch
             )
         self.optimizer.zero_grad()
-        losses.sum().backward()
+        losses, accuracies = self._private_backward() if self._privacy else self._backward()
         self.optimizer.step()
-        self._record(losses.detach(), (logits.argmax(dim=2) == labels).float().mean(dim=1))
+        self.history.record_step(self.step, losses, accuracies)
         self.step += 1
         if self.step % self.steps_per_epoch == 0:
             self._end_epoch()
+
+    def _backward(self) -> tuple[Tensor, Tensor]:
+        inputs, labels = self._batches.batch(self.step)
+        with autocast(inputs.device):
+            logits = self._forward_stacked(
+                self._module, self._weights(self.step), self.buffers, inputs
+            )
+        logits = logits.float()
+        losses = self._objective(logits, labels, self.step // self.steps_per_epoch)
+        total = losses + self._adversary.penalty(logits, labels) if self._adversary else losses
+        total.sum().backward()
+        return losses.detach(), (logits.argmax(dim=2) == labels).float().mean(dim=1)
+
+    def _private_backward(self) -> tuple[Tensor, Tensor]:
+        masks = {} if self._plan.feedback_at(self.step) else self.masks
+        with torch.no_grad():
+            weights = self._weights(self.step)
+        batch = self._batches.batch(self.step)
+        return self._privacy.backward(self.parameters, weights, masks, batch, self.step)
+
+    def _forward_aside(self, inputs: Tensor) -> Tensor:
+        """Logits (E, B, K) as in training, but running statistics stay as they are."""
+        buffers = {name: tensor.clone() for name, tensor in self.buffers.items()}
+        with autocast(inputs.device):
+            return stacked_forward(self._module, self._weights(self.step), buffers, inputs)
+
+    def _draw_noise_keys(self) -> None:
+        """Give every random layer of every model its key for this step."""
+        if not self._noise:
+            return
+        epoch, within = divmod(self.step, self.steps_per_epoch)
+        if epoch != self._noise_epoch:
+            shape = (self.steps_per_epoch, len(self._noise))
+            keys = [
+                generator(seed, "noise", epoch).integers(0, 2**62, shape) for seed in self._seeds
+            ]
+            self._noise_ESL = torch.from_numpy(np.stack(keys)).to(self._pool.device)
+            self._noise_epoch = epoch
+        for layer, name in enumerate(self._noise):
+            self.buffers[name] = self._noise_ESL[:, within, layer]
 
     @torch.no_grad()
     def _update_masks(self) -> None:
         sparsity = self._plan.sparsity_at(self.step // self.steps_per_epoch)
         weights = {name: self.parameters[name] for name in self._prunable}
-        masks = magnitude_masks(weights, sparsity)
-        if self.masks:
-            back = sum((masks[n] & ~self.masks[n]).flatten(1).sum(dim=1) for n in masks)
-            self.running[2] += back / sum(mask[0].numel() for mask in masks.values())
+        masks = compute_masks(weights, self._prunable, self._criterion, sparsity)
+        self.history.record_masks(self.masks, masks)
         self.masks = masks
 
-    def _record(self, losses: Tensor, accuracies: Tensor) -> None:
-        self.running[0] += losses
-        self.running[1] += accuracies
-        # On the device, so that no step waits for it; looked at once an epoch.
-        new = ~torch.isfinite(losses) & (self.first_bad_step < 0)
-        self.first_bad_step[new] = self.step
-
     def _end_epoch(self) -> None:
-        bad = self.first_bad_step.tolist()
-        diverged = [f"{n} at step {s}" for n, s in zip(self.names, bad, strict=True) if s >= 0]
-        if diverged:
-            raise TrainingError(
-                f"the loss is no longer a finite number: {', '.join(diverged)}. No model "
-                "of their stack was written. Lower the recipe's learning rate and rerun."
-            )
-        self.history["loss"].append((self.running[0] / self.steps_per_epoch).tolist())
-        self.history["accuracy"].append((self.running[1] / self.steps_per_epoch).tolist())
-        self.history["sparsity"].append(self.sparsities())
-        self.history["reactivated"].append(self.running[2].tolist())
-        self.running.zero_()
+        accuracy = self._validation_accuracy() if self._stopping else None
+        stopped = (
+            self._stopping.stopped
+            if self._stopping
+            else torch.zeros(self.num_models, dtype=torch.bool, device=self._pool.device)
+        )
+        self.history.check_finite(ignored=stopped)
+        self.history.end_epoch(self.steps_per_epoch, self.masks, accuracy)
+        if self._stopping:
+            epoch = self.step // self.steps_per_epoch - 1
+            self._stopping.update(epoch, accuracy, self._tensors())
 
-    def sparsities(self) -> list[float]:
-        """Fraction of masked prunable weights of each model."""
-        if not self.masks:
-            return [0.0] * self.num_models
-        kept = sum(mask.flatten(1).sum(dim=1) for mask in self.masks.values())
-        total = sum(mask[0].numel() for mask in self.masks.values())
-        return (1 - kept / total).tolist()
+    @torch.no_grad()
+    def _validation_accuracy(self) -> Tensor:
+        """Of each model on its own validation examples, (E,) float64."""
+        self._module.eval()
+        size = max(1, _IMAGES_PER_PASS[self._pool.device.type] // self.num_models)
+        hits = torch.zeros(self.num_models, dtype=torch.float64, device=self._pool.device)
+        weights = self._weights(self.step)
+        for index in self._validation.split(size, dim=1):
+            inputs, labels = self._pool.plain(index.clamp(min=0))
+            logits = stacked_forward(self._module, weights, self.buffers, inputs)
+            hits += ((logits.argmax(dim=2) == labels) & (index >= 0)).sum(dim=1)
+        self._module.train()
+        return hits / (self._validation >= 0).sum(dim=1)
 
-    def final(
-        self, index: int
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, list[float]]]:
-        """State (pruned weights zero), masks and history of one model."""
-        masks = {name: mask[index] for name, mask in self.masks.items()}
-        state = {n: t[index].detach() for n, t in (self.parameters | self.buffers).items()}
+    def final(self, index: int) -> TrainedModel:
+        """One model at the end: its last epoch, or with early stopping its best one."""
+        epochs = self.step // self.steps_per_epoch
+        kept, tensors = epochs - 1, {n: t[index].detach() for n, t in self._tensors().items()}
+        if self._stopping:
+            epochs, kept = self._stopping.epochs(index, epochs)
+            tensors = self._stopping.best(index)
+        masks = {n.removeprefix("mask/"): t for n, t in tensors.items() if n.startswith("mask/")}
+        state = {n: t.clone() for n, t in tensors.items() if not n.startswith("mask/")}
         state |= {name: state[name] * mask for name, mask in masks.items()}
-        history = {
-            name: [epoch[index] for epoch in epochs] for name, epochs in self.history.items()
+        facts: dict[str, Any] = {"epochs": epochs, "kept_epoch": kept}
+        if self._privacy:
+            facts["privacy"] = self._privacy.facts(self.step)
+        return TrainedModel(state, masks, self.history.of(index, epochs), facts)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that a checkpoint needs: tensors, and what goes into JSON."""
+        history, epochs = self.history.state()
+        optimizer_state = {
+            f"{slot}/{name}": value
+            for name, parameter in self.parameters.items()
+            for slot, value in self.optimizer.state[parameter].items()
+            if isinstance(value, Tensor)
         }
-        return state, masks, history
+        parts = {
+            "model": self._tensors(),
+            "optimizer": optimizer_state,
+            "history": history,
+            "stopping": self._stopping.state() if self._stopping else {},
+            "adversary": self._adversary.state() if self._adversary else {},
+        }
+        tensors = {f"{p}:{n}": tensor for p, part in parts.items() for n, tensor in part.items()}
+        facts = {"step": self.step, "seconds": self.seconds, "history": epochs}
+        if self._privacy:
+            facts["drawn"] = self._privacy.drawn
+        return tensors, facts
 
-
-def precision(device: torch.device) -> str:
-    """Number format of the forward pass in training; weights are float32 in either case."""
-    return "bfloat16" if device.type == "cuda" else "float32"
-
-
-def stacked_forward(
-    module: torch.nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
-    images: Tensor,
-) -> Tensor:
-    """Logits of E models, each on its own images or all on the same.
-
-    Args:
-        module: the network, for its structure and its mode.
-        parameters: name to (E, …).
-        buffers: name to (E, …); in training mode, running statistics are updated in place.
-        images: (E, B, C, H, W), or (B, C, H, W) for all.
-
-    Returns:
-        (E, B, K).
-    """
-
-    def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
-        return functional_call(module, (parameters, buffers), (images,))
-
-    shared = images.dim() == 4
-    if len(next(iter(parameters.values()))) == 1:  # grouped convolutions would only slow it down
-        first = ({n: t[0] for n, t in tensors.items()} for tensors in (parameters, buffers))
-        return one(*first, images if shared else images[0])[None]
-    return vmap(one, in_dims=(0, 0, None if shared else 0))(dict(parameters), dict(buffers), images)
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            part, name = key.split(":", 1)
+            parts.setdefault(part, {})[name] = tensor.to(self._pool.device)
+        own = self._tensors()
+        for name, tensor in parts["model"].items():
+            if name in own:
+                own[name].copy_(tensor)
+            else:
+                self.masks[name.removeprefix("mask/")] = tensor
+        for key, tensor in parts.get("optimizer", {}).items():
+            slot, name = key.split("/", 1)
+            # Counters of steps stay on the CPU unless the whole step is one kernel.
+            counts = slot == "step" and not self.optimizer.defaults.get("fused")
+            state = self.optimizer.state[self.parameters[name]]
+            state[slot] = tensor.cpu() if counts else tensor
+        self.step, self.seconds = facts["step"], facts["seconds"]
+        self.history.load(parts["history"], facts["history"])
+        if self._stopping:
+            self._stopping.load(parts["stopping"])
+        if self._adversary:
+            self._adversary.load(parts["adversary"])
+        if self._privacy:
+            self._privacy.drawn = facts["drawn"]

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from shadowmill import storage
+from shadowmill.data.store import Data
 from shadowmill.errors import ArtefactError
-from shadowmill.pruning.masks import check_sparsity
+from shadowmill.provenance import array_digest
+from shadowmill.pruning.masks import check_masks
 
 _MASK = "mask."
 
@@ -43,7 +46,7 @@ def write_model(
     Raises:
         ArtefactError: the sparsity is not the one in the provenance's settings.
     """
-    check_sparsity(state, masks, provenance["settings"]["pruning"]["sparsity"], str(path))
+    check_masks(state, masks, provenance["settings"]["pruning"], str(path))
     tensors = dict(state) | {f"{_MASK}{name}": mask for name, mask in masks.items()}
     storage.write_tensors(path, tensors, {"provenance": provenance, "history": history})
 
@@ -59,6 +62,29 @@ def read_model(path: str | Path) -> ModelFile:
         raise ArtefactError(f"{path}: not a model of this workflow. Delete it and rerun.")
     masks = {n.removeprefix(_MASK): t for n, t in tensors.items() if n.startswith(_MASK)}
     state = {n: t for n, t in tensors.items() if not n.startswith(_MASK)}
-    sparsity = metadata["provenance"]["settings"]["pruning"]["sparsity"]
-    check_sparsity(state, masks, sparsity, str(path))
+    check_masks(state, masks, metadata["provenance"]["settings"]["pruning"], str(path))
     return ModelFile(state, masks, metadata["provenance"], metadata["history"])
+
+
+def read_matching(path: str, data: Data, roles_N: np.ndarray) -> ModelFile:
+    """Read a model that was trained on these data, with this row of the role matrix.
+
+    Args:
+        path: the model.
+        data: the data set.
+        roles_N: (N,) int8.
+
+    Raises:
+        ArtefactError: as for `read_model`, or the model was trained on other data or members.
+    """
+    file = read_model(path)
+    for key, found, what in (
+        ("data_digest", data.digest, f"another version of {data.name} than the one prepared now"),
+        ("roles_digest", array_digest(roles_N), "other examples than its row of the role matrix"),
+    ):
+        if file.provenance[key] != found:
+            raise ArtefactError(
+                f"{path}: this model was trained on {what}. Delete it to train it again, or "
+                "restore what it was trained with."
+            )
+    return file

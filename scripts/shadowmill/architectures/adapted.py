@@ -1,0 +1,77 @@
+"""Further networks of torchvision, adapted to small images (`resnet` has the residual ones)."""
+
+from collections import OrderedDict
+
+from torch import nn
+from torchvision.models import densenet, efficientnet, vgg
+
+from shadowmill.architectures.layers import adapted_stem, has_small_side, he_initialised
+from shadowmill.architectures.noise import replace_random_layers
+
+
+def vgg16_bn(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """VGG-16 (Simonyan & Zisserman 2015, arXiv:1409.1556, column D) with BatchNorm.
+
+    In the form that is usual on CIFAR: torchvision's features, global average pooling and a single
+    linear layer in place of the three wide ones. The poolings round up, so that 8 pixels survive
+    five of them.
+
+    Args:
+        input_shape: (C, H, W).
+        num_classes: K.
+    """
+    features = vgg.make_layers(vgg.cfgs["D"], batch_norm=True)
+    features[0] = nn.Conv2d(input_shape[0], 64, 3, padding=1)
+    for layer in features:
+        if isinstance(layer, nn.MaxPool2d):
+            layer.ceil_mode = True
+    classifier = nn.Linear(512, num_classes)
+    nn.init.normal_(classifier.weight, std=0.01)
+    nn.init.zeros_(classifier.bias)
+    return _classifier_on(he_initialised(features), classifier)
+
+
+def densenet121(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """DenseNet-121 (Huang et al. 2017, arXiv:1608.06993, Table 1).
+
+    Up to `layers.SMALL_SIDE` pixels with a 3×3 stride-1 stem and without the max pooling after it.
+
+    Args:
+        input_shape: (C, H, W).
+        num_classes: K.
+    """
+    network = densenet.densenet121(num_classes=num_classes)
+    features = network.features
+    features.conv0 = adapted_stem(features.conv0, input_shape, "fan_in")
+    if has_small_side(input_shape):
+        features.pool0 = nn.Identity()
+    # torchvision's forward has this activation in place, which per-example gradients forbid.
+    features.add_module("relu5", nn.ReLU(inplace=True))
+    return _classifier_on(features, network.classifier)
+
+
+def efficientnet_b0(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, Table 1).
+
+    Up to `layers.SMALL_SIDE` pixels its stem has stride 1. Dropout 0.2 and stochastic depth up to
+    0.2, as in torchvision, are drawn from keys.
+
+    Args:
+        input_shape: (C, H, W).
+        num_classes: K.
+    """
+    network = efficientnet.efficientnet_b0(num_classes=num_classes)
+    network.features[0][0] = adapted_stem(network.features[0][0], input_shape)
+    replace_random_layers(network)
+    return network
+
+
+def _classifier_on(features: nn.Sequential, classifier: nn.Linear) -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            features=features,
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classifier=classifier,
+        )
+    )

@@ -1,0 +1,277 @@
+"""Checks of the configuration that a schema cannot make: names that exist, numbers that agree."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from shadowmill.architectures import ARCHITECTURES
+from shadowmill.attacks import ATTACKS
+from shadowmill.config.fit import fit_faults, pruning_faults
+from shadowmill.config.study import Variant
+from shadowmill.data import DATASETS
+from shadowmill.defenses import DEFENSES
+from shadowmill.pruning import METHODS
+
+# Rules of the workflow, and folders beside the studies' own: no study may be named so.
+RESERVED = (
+    *("all", "models", "scores", "attacks", "tables", "figures"),
+    *("dataset", "roles", "train_target", "score_block", "attack", "join_table"),
+    *("tabulate_training", "tabulate_history", "tabulate_membership", "tabulate_examples"),
+    *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
+    *(f"train_shadows_{size}" for size in (1, 2, 4, 5, 8, 16, 32, 64)),
+    *("data", "logs"),
+)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The known word that an unknown one is nearest to, as the begin of a sentence."""
+    close = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
+    return f"Did you mean {close[0]}? " if close else ""
+
+
+def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of a configuration that fits its schema and has its defaults, each with its key."""
+    studies = raw["studies"]
+    for index, name in enumerate(raw["build"]):
+        if name not in studies:
+            yield f"build[{index}]: {_unknown('study', name, studies)}"
+    for name in raw["data"]["roots"]:
+        if name not in DATASETS:
+            yield f"data.roots.{name}: {_unknown('data set', name, DATASETS)}"
+    for name, recipe in raw["recipes"].items():
+        yield from _recipe_faults(f"recipes.{name}", recipe)
+    for name, study in studies.items():
+        key = f"studies.{name}"
+        if name in RESERVED:
+            yield f"{key}: this name is taken by the workflow, choose another"
+        faults = [
+            *_name_faults(key, study, raw["recipes"]),
+            *_variant_faults(key, study),
+            *pruning_faults(key, study),
+        ]
+        yield from faults or _study_faults(key, study, raw["recipes"])
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    known = [str(other) for other in known]
+    return f"there is no {kind} {name!r}. {suggestion(name, known)}Known: {', '.join(known)}"
+
+
+_SCHEDULE_KEYS = {  # name: needed, optional
+    "constant": (set(), {"warmup_epochs", "warmup_start"}),
+    "multistep": ({"milestones", "gamma"}, {"warmup_epochs", "warmup_start"}),
+    "cosine": (set(), {"warmup_epochs", "warmup_start"}),
+    "one_cycle": ({"warmup"}, set()),
+}
+
+
+def _recipe_faults(key: str, recipe: Mapping[str, Any]) -> Iterator[str]:
+    schedule, epochs = recipe["schedule"], recipe["epochs"]
+    needed, optional = _SCHEDULE_KEYS[schedule["name"]]
+    given = schedule.keys() - {"name"}
+    for name in sorted(needed - given):
+        yield f"{key}.schedule.{name}: missing; {schedule['name']} needs it"
+    for name in sorted(given - needed - optional):
+        yield f"{key}.schedule.{name}: {schedule['name']} has no such key"
+    milestones = schedule.get("milestones", [])
+    if milestones != sorted(set(milestones)) or any(m >= epochs for m in milestones):
+        yield f"{key}.schedule.milestones: {milestones} must rise and stay below epochs ({epochs})"
+    if schedule.get("warmup_epochs", 0) >= epochs:
+        yield (
+            f"{key}.schedule.warmup_epochs: {schedule['warmup_epochs']} must stay below epochs "
+            f"({epochs})"
+        )
+    if recipe["nesterov"] and (recipe["optimizer"] != "sgd" or not recipe["momentum"]):
+        yield f"{key}.nesterov: needs the optimizer sgd with a momentum above 0"
+
+
+def _name_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
+    tables = {
+        "datasets": ("data set", DATASETS),
+        "architectures": ("architecture", ARCHITECTURES),
+        "attacks": ("attack", ATTACKS),
+    }
+    for part, (kind, known) in tables.items():
+        for index, name in enumerate(study[part]):
+            if name not in known:
+                yield f"{key}.{part}[{index}]: {_unknown(kind, name, known)}"
+    for part in (*tables, "variants", "target_seeds"):
+        for index, name in enumerate(study[part]):
+            if name in study[part][:index]:
+                yield f"{key}.{part}[{index}]: {name} is listed twice"
+    for part in ("recipe", "fine_tune"):
+        if part in study and study[part] not in recipes:
+            yield f"{key}.{part}: {_unknown('recipe', study[part], recipes)}"
+
+
+def _variant_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
+    own = [name for name in study["pruning"] if name not in METHODS]
+    for index, name in enumerate(study["variants"]):
+        place = f"{key}.variants[{index}]: {name!r}"
+        try:
+            variant = Variant.parse(name)
+        except ValueError as error:
+            yield f"{place}: {error}"
+            continue
+        if variant.method not in ("dense", *METHODS, *own):
+            known = ", ".join(f"{method}-SPARSITY" for method in (*METHODS, *own))
+            yield (
+                f"{place}: unknown variant. Known: dense, {known}. Another method can be described "
+                f"under {key}.pruning"
+            )
+        elif variant.method != "dense" and variant.method not in study["pruning"]:
+            yield (
+                f"{key}.pruning.{variant.method}: missing; the variants need to know when "
+                f"{variant.method} prunes"
+            )
+        if variant.defense != "none":
+            yield from _strength_faults(place, variant)
+
+
+def _strength_faults(place: str, variant: Variant) -> Iterator[str]:
+    row, value = DEFENSES[variant.defense], variant.strength
+    if value <= 0:
+        yield f"{place}: the {row.argument} of {variant.defense} must be more than 0"
+    elif variant.defense == "label_smoothing" and value >= 1:
+        yield f"{place}: label smoothing must be less than 1"
+    elif variant.defense == "early_stopping" and value != int(value):
+        yield f"{place}: the patience is a whole number of epochs"
+
+
+def _study_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of a study whose names are all known."""
+    variants = [Variant.parse(name) for name in study["variants"]]
+    yield from _protocol_faults(key, study, variants, recipes)
+    yield from _attack_faults(key, study)
+    yield from _defense_faults(key, study, variants)
+    yield from _kind_faults(key, study, variants, recipes)
+    yield from fit_faults(key, study, variants, recipes)
+
+
+def _protocol_faults(
+    key: str,
+    study: Mapping[str, Any],
+    variants: Iterable[Variant],
+    recipes: Mapping[str, Any],
+) -> Iterator[str]:
+    shadows, block = study["num_shadows"], study["models_per_job"]
+    disjoint = study["protocol"] == "disjoint"
+    if not disjoint and shadows % 2:
+        yield f"{key}.num_shadows: {shadows} is odd; shadows come in complementary pairs"
+    elif shadows % block:
+        yield f"{key}.num_shadows: {shadows} is not a multiple of models_per_job ({block})"
+    if disjoint and study["validation"]:
+        yield f"{key}.validation: disjoint has a validation part of its own, a tenth; remove this"
+    if disjoint and "subsets" in study:
+        yield f"{key}.subsets: prefixes of the pool need the protocol half"
+    if not disjoint and not study["validation"]:
+        used = [study["recipe"], *([study["fine_tune"]] if "fine_tune" in study else [])]
+        needing = [
+            f"recipes.{name}.early_stopping" for name in used if "early_stopping" in recipes[name]
+        ]
+        needing += [
+            v.name for v in variants if v.defense != "none" and DEFENSES[v.defense].needs_validation
+        ]
+        if needing:
+            yield (
+                f"{key}.validation: {', '.join(needing)} needs validation examples. Give a share "
+                "of the non-members, for example 0.1, or use the protocol disjoint"
+            )
+
+
+def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
+    shadows = study["num_shadows"]
+    for index, name in enumerate(study["attacks"]):
+        row = ATTACKS[name]
+        if shadows < row.min_shadows:
+            yield (
+                f"{key}.num_shadows: {shadows} are too few for {name}, which needs "
+                f"{row.min_shadows}"
+            )
+        if row.per_example and study["protocol"] == "disjoint":
+            general = ", ".join(n for n, other in ATTACKS.items() if not other.per_example)
+            yield (
+                f"{key}.attacks[{index}]: {name} needs shadows that trained on the target's "
+                f"examples, which the protocol disjoint rules out. Possible: {general}"
+            )
+
+
+def _defense_faults(
+    key: str, study: Mapping[str, Any], variants: Iterable[Variant]
+) -> Iterator[str]:
+    names = study["variants"]
+    for index, variant in enumerate(variants):
+        place = f"{key}.variants[{index}]: {variant.name}"
+        if (
+            study["adversary"] == "non_adaptive"
+            and variant.defense != "none"
+            and variant.undefended.name not in names
+        ):
+            yield (
+                f"{place}: a non-adaptive adversary has shadows without the defence; list "
+                f"{variant.undefended.name} too"
+            )
+        if variant.defense == "dp_sgd" and "fine_tune" in study:
+            yield (
+                f"{place}: dp_sgd promises nothing for a model that starts from one trained "
+                "without it. Use a study without fine_tune"
+            )
+    if "fine_tune" in study and "dense" not in names:
+        yield f"{key}.fine_tune: starts from the dense models; list dense under variants"
+
+
+def _kind_faults(
+    key: str,
+    study: Mapping[str, Any],
+    variants: Iterable[Variant],
+    recipes: Mapping[str, Any],
+) -> Iterator[str]:
+    """What does not go together: images and networks for tables of features, and the like."""
+    for dataset in study["datasets"]:
+        for index, name in enumerate(study["architectures"]):
+            kind, wanted = DATASETS[dataset].kind, ARCHITECTURES[name].kind
+            if kind != wanted:
+                yield (
+                    f"{key}.architectures[{index}]: {name} is for {wanted} data, {dataset} is "
+                    f"{kind}"
+                )
+    if any(DATASETS[name].kind == "tabular" for name in study["datasets"]):
+        if any(study["queries"].values()):
+            yield f"{key}.queries: mirror and shift are for images; remove them"
+        for part in ("recipe", "fine_tune"):
+            augmentation = recipes[study[part]]["augmentation"] if part in study else {}
+            if any(value for name, value in augmentation.items() if name != "padding"):
+                yield (
+                    f"{key}.{part}: {study[part]} augments, which is for images; use another recipe"
+                )
+    scaled = [v.name for v in variants if _criterion(study, v) == "batch_norm_scale"]
+    for index, name in enumerate(study["architectures"]):
+        if scaled and not ARCHITECTURES[name].batch_norm:
+            yield f"{key}.architectures[{index}]: {name} has no BatchNorm, which {scaled[0]} prunes"
+        convolutional = [
+            v.name
+            for v in variants
+            if v.method != "dense" and _criterion(study, v) != "layer_magnitude"
+        ]
+        if convolutional and ARCHITECTURES[name].kind == "tabular":
+            yield (
+                f"{key}.architectures[{index}]: {name} has no convolutions, which "
+                f"{convolutional[0]} prunes. Use l1_unstructured"
+            )
+    for name in {Variant.parse(name).method for name in scaled}:
+        if study["pruning"][name].get("epoch") == 0 and "fine_tune" not in study:
+            yield (
+                f"{key}.pruning.{name}.epoch: at initialisation all BatchNorm scales are 1 and "
+                "tell nothing; prune at a later epoch, or dense models with fine_tune"
+            )
+    for variant in variants:
+        if variant.name in scaled and variant.defense == "dp_sgd":
+            yield f"{key}.variants: {variant.name}: dp_sgd replaces the BatchNorm that it prunes"
+
+
+def _criterion(study: Mapping[str, Any], variant: Variant) -> str | None:
+    if variant.method == "dense":
+        return None
+    if variant.method in METHODS:
+        return METHODS[variant.method].criterion
+    return study["pruning"][variant.method]["criterion"]

@@ -1,0 +1,140 @@
+"""Readers of data sets: from the formats they are published in to arrays. What all of them share.
+
+A reader takes the folder in which its data set is looked for, returns `Examples`, and downloads
+what is missing where a program can. Files that belong to one data set are looked for in the folder
+itself and where they come to lie when several data sets share a folder.
+"""
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowmill.data import DATASETS
+from shadowmill.errors import DataError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A data set in official order, training examples first.
+
+    Attributes:
+        inputs: (N, H, W, C) uint8 images or (N, D) float32 features.
+        labels: (N,) int64, 0 … K - 1.
+        is_test: (N,) bool, True for the official test set.
+        class_names: K, one for each label.
+        source: where they come from.
+        extras: further arrays by name, such as other annotations of each example; kept beside the
+            examples in the prepared file.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    is_test: np.ndarray
+    class_names: tuple[str, ...]
+    source: str
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def join(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    class_names: tuple[str, ...],
+    source: str,
+) -> Examples:
+    """Examples from inputs and labels of the two official parts."""
+    inputs = np.concatenate([train[0], test[0]])
+    labels = np.concatenate([train[1], test[1]]).astype(np.int64)
+    is_test = np.arange(len(labels)) >= len(train[1])
+    return Examples(inputs, labels, is_test, class_names, source)
+
+
+def check_sizes(name: str, pool_size: int, test_size: int, num_classes: int, source: str) -> None:
+    """Compare what was found of a data set with its row of the table.
+
+    Raises:
+        DataError: a number differs from the published one.
+    """
+    entry = DATASETS[name]
+    for what, found, expected in (
+        ("training examples", pool_size, entry.pool_size),
+        ("test examples", test_size, entry.test_size),
+        ("classes", num_classes, entry.num_classes),
+    ):
+        if expected is not None and found != expected:
+            raise DataError(
+                f"{name}: {found} {what} in {source}, {expected} expected. "
+                "Fetch the data set again."
+            )
+
+
+def find(root: Path, *candidates: str) -> Path | None:
+    """The first of these paths below `root` that exists."""
+    return next((root / path for path in candidates if (root / path).exists()), None)
+
+
+def download(fetch: Callable[[], Any], name: str, root: Path, page: str) -> Any:
+    """Call `fetch`, which downloads a data set into `root`, and return what it returns.
+
+    Args:
+        fetch: raises OSError or RuntimeError if it fails, as torchvision does.
+        name: row of the table of data sets.
+        root: where the data set was looked for in vain.
+        page: address at which the files can be had by hand.
+
+    Raises:
+        DataError: it failed; says what to do.
+    """
+    try:
+        return fetch()
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())  # torchvision's is of several lines
+        raise DataError(
+            f"{name}: not found in {root}, and it cannot be downloaded ({reason}). On a machine "
+            f"with network run `snakemake --cores 1 results/data/{name}.h5`, or fetch the files by "
+            f"hand ({page}); then put them into that folder, or name the folder that has them in "
+            f"workflow_config.yaml under data.root (data.roots.{name} for this data set alone)."
+        ) from error
+
+
+def through_torchvision(
+    parts: Callable[[bool], list[Any]], name: str, root: Path, page: str
+) -> list[Any]:
+    """Parts of a data set as torchvision reads them, downloaded if they are not there.
+
+    Args:
+        parts: makes torchvision's objects; its argument is their `download`.
+        name: row of the table of data sets.
+        root: folder to look in and to download to.
+        page: address at which the files can be had by hand.
+
+    Raises:
+        DataError: not found and not to be had.
+    """
+    try:
+        return parts(False)
+    except RuntimeError:  # torchvision's word for: not there, or its checksums are wrong
+        return download(lambda: parts(True), name, root, page)
+
+
+def download_archive(url: str, name: str, root: Path, page: str) -> None:
+    """Download an archive into `root`, unless it lies there already, and unpack it there.
+
+    Raises:
+        DataError: it cannot be had or is damaged.
+    """
+    from torchvision.datasets.utils import download_url, extract_archive
+
+    archive = root / url.rsplit("/", 1)[-1]
+    download(lambda: download_url(url, root), name, root, page)
+    try:
+        extract_archive(archive, root)
+    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{archive}: cannot be unpacked ({error}). Delete it and fetch it again."
+        ) from error

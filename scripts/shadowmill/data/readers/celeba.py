@@ -1,0 +1,55 @@
+"""CelebA, through torchvision."""
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from shadowmill.data.readers import Examples, check_sizes, through_torchvision
+from shadowmill.data.readers.folders import decode
+
+_SIZE = 64
+_PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+_TARGET = "Smiling"
+
+
+def celeba(root: Path) -> Examples:
+    """CelebA (Liu et al. 2015, arXiv:1411.7766): 202,599 faces, labelled as smiling or not.
+
+    The aligned 178×218 images, cropped to the central 178×178 (all of the width, so that hair
+    and chin stay) and scaled to 64×64. The pool is the official training and validation
+    sets, in this order. Read from `root`/celeba, where torchvision puts the folder
+    img_align_celeba and its lists of attributes, identities, boxes, landmarks and partitions.
+
+    Extras: `attributes` (N, 40) uint8 of 0 and 1, `attribute_names` (40,), and `identity` (N,)
+    int64, the number of the person.
+    """
+    from torchvision.datasets import CelebA
+
+    def parts(download: bool) -> list[CelebA]:
+        splits = ("train", "valid", "test")
+        return [CelebA(root, split=split, download=download) for split in splits]
+
+    splits = through_torchvision(parts, "celeba", root, _PAGE)
+    num_train, num_valid, num_test = map(len, splits)
+    pool_size = num_train + num_valid
+    folder = root / CelebA.base_folder
+    check_sizes("celeba", pool_size, num_test, 2, str(folder))
+    names = [
+        name for name in splits[0].attr_names if name
+    ]  # the published header ends with a blank
+    attributes = np.concatenate([split.attr.numpy() for split in splits]).astype(np.uint8)
+    files = chain.from_iterable(split.filename for split in splits)
+    paths = [str(folder / "img_align_celeba" / file) for file in files]
+    return Examples(
+        decode(paths, _SIZE, "celeba"),
+        attributes[:, names.index(_TARGET)].astype(np.int64),
+        np.arange(len(paths)) >= pool_size,
+        ("not smiling", "smiling"),
+        str(folder),
+        {
+            "attributes": attributes,
+            "attribute_names": np.array(names),
+            "identity": np.concatenate([split.identity.numpy()[:, 0] for split in splits]),
+        },
+    )

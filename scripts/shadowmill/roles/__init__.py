@@ -1,0 +1,185 @@
+"""Role matrices: which model trained on which example.
+
+The role matrix of a study and data set is drawn once, saved in one file per block of models, and
+never drawn again; whatever needs to know members reads it, or a copy in what was made from it.
+
+Three protocols divide the examples:
+
+- `half`: each model trains on a random half of the pool. Shadow models come in complementary
+  pairs: 2p trains on a random half and 2p+1 on the other half. Hence each example is IN for exactly
+  half of the shadows (Carlini et al. 2022, arXiv:2112.03570, Sec. V; Feldman and Zhang 2020,
+  arXiv:2008.03703).
+- `disjoint`: half of the examples belong to the victims, the other half to the attacker; every
+  model splits its side anew (Yuan and Zhang 2022, arXiv:2202.03335).
+- `prefix`: a model trains on the first examples of an order that all models share, so that smaller
+  training sets are subsets of larger ones.
+
+Legend: M models, N examples of the pool.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shadowmill import storage
+from shadowmill.provenance import array_digest, provenance
+from shadowmill.roles.order import random_order, read_scores, score_order
+from shadowmill.roles.splits import (
+    MEMBER,
+    NON_MEMBER,
+    UNUSED,
+    VALIDATION,
+    attacker_split,
+    half,
+    prefix,
+    shadow_half,
+    target_half,
+    victim_split,
+    with_validation,
+)
+
+__all__ = [
+    "MEMBER",
+    "NON_MEMBER",
+    "UNUSED",
+    "VALIDATION",
+    "RoleMatrix",
+    "draw",
+    "half",
+    "load",
+    "shadow_half",
+    "target_half",
+]
+
+
+@dataclass(frozen=True)
+class RoleMatrix:
+    """The roles of a block of models.
+
+    Attributes:
+        models: names of the M models.
+        roles_MN: (M, N) int8.
+        epoch_size: examples in a nominal epoch. Models trained in lock-step share this number, so
+            that they take the same steps whichever models share their job: N // 2 for halves,
+            which differ by one for an odd pool; otherwise the number of members.
+    """
+
+    models: tuple[str, ...]
+    roles_MN: np.ndarray
+    epoch_size: int
+
+
+_ROW = {
+    "target": target_half,
+    "shadow": shadow_half,
+    "victim": victim_split,
+    "attacker": attacker_split,
+}
+_PROTOCOL = {
+    "target": "half",
+    "shadow": "half",
+    "victim": "disjoint",
+    "attacker": "disjoint",
+    "prefix": "prefix",
+}
+
+
+def draw(
+    path: str | Path,
+    models: Mapping[str, Sequence[str | int]],
+    num_examples: int,
+    seed: int,
+    *,
+    validation: float = 0.0,
+    order_path: str | Path | None = None,
+) -> None:
+    """Draw the roles of a block of models, all of one protocol, and save them.
+
+    Args:
+        path: HDF5 file to write.
+        models: name of each model to what its members are drawn from: `("target", its seed)` or
+            `("shadow", its index)` for halves, `("victim", its seed)` or `("attacker", its index)`
+            for disjoint splits, `("prefix", its seed, number of members)` for prefixes, whose
+            members do not depend on the model's seed.
+        num_examples: N, over which roles are defined.
+        seed: of the study.
+        validation: share of each model's non-members, from 0 to less than 1, that becomes
+            VALIDATION (rounded to a whole number, half to even). Members do not depend on it, and a
+            larger share includes the smaller one. Disjoint splits have a validation part of their
+            own.
+        order_path: file for `read_scores`. Prefixes are then taken by ascending score, equal scores
+            by index; without it, of `random_order`.
+
+    Raises:
+        ConfigError: a prefix that is longer than the pool allows.
+        DataError: the file of scores does not fit, or there are too few examples.
+        ValueError: models of several protocols or epoch sizes, or settings of another protocol.
+    """
+    start = time.monotonic()
+    protocol = _protocol_of(models)
+    if not 0 <= validation < 1 or (validation and protocol == "disjoint"):
+        raise ValueError(f"validation={validation} with the protocol {protocol}")
+    if order_path is not None and protocol != "prefix":
+        raise ValueError(f"order_path={order_path} with the protocol {protocol}")
+    settings: dict[str, Any] = {
+        "protocol": protocol,
+        "seed": seed,
+        "models": dict(models),
+        "validation": validation,
+    }
+    if protocol == "prefix":
+        order_N = random_order(num_examples, seed)
+        if order_path is not None:
+            scores_N = read_scores(order_path, num_examples)
+            settings["order_digest"] = array_digest(scores_N)
+            order_N = score_order(scores_N)
+        rows = [prefix(size, order_N) for _, _, size in models.values()]
+    else:
+        rows = [_ROW[kind](number, num_examples, seed) for kind, number in models.values()]
+    epoch_size = _epoch_size(protocol, rows)
+    roles_MN = np.stack(
+        [
+            with_validation(row, validation, seed, *key)
+            for row, key in zip(rows, models.values(), strict=True)
+        ]
+    )
+    storage.write_hdf5(
+        path,
+        {"roles": roles_MN, "models": list(models)},
+        provenance(settings, time.monotonic() - start, roles_digest=array_digest(roles_MN)),
+        epoch_size=epoch_size,
+    )
+
+
+def _protocol_of(models: Mapping[str, Sequence[str | int]]) -> str:
+    protocols = {_PROTOCOL[kind] for kind, *_ in models.values()}
+    if len(protocols) != 1:
+        raise ValueError(f"models of the protocols {sorted(protocols)}: a file has one")
+    return protocols.pop()
+
+
+def _epoch_size(protocol: str, rows: Sequence[np.ndarray]) -> int:
+    if protocol == "half":
+        return len(rows[0]) // 2
+    sizes = {int((row == MEMBER).sum()) for row in rows}
+    if len(sizes) != 1:
+        raise ValueError(f"models with {sorted(sizes)} members: a file has one epoch size")
+    return sizes.pop()
+
+
+def load(path: str | Path) -> RoleMatrix:
+    """Read the roles of a block.
+
+    Raises:
+        ArtefactError: the file is missing or damaged.
+    """
+    with storage.open_hdf5(path) as file:
+        return RoleMatrix(
+            models=tuple(file["models"].asstr()[:]),
+            roles_MN=file["roles"][:],
+            epoch_size=storage.attribute(file, "epoch_size"),
+        )

@@ -1,0 +1,79 @@
+"""What goes into the training of one model, and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from shadowmill import architectures
+from shadowmill.data.store import Data
+from shadowmill.errors import ArtefactError
+from shadowmill.seeds import seed_of
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What makes one model different from its siblings.
+
+    Attributes:
+        name: of the model.
+        seed: of its initialisation, batch order, augmentation and dropout.
+        members: (n,) int64 indices of the examples it trains on.
+        validation: (v,) int64 indices of the examples it is validated on; may be empty.
+        initial: parameters and buffers to start from, by the network's own names; None draws them.
+    """
+
+    name: str
+    seed: int
+    members: np.ndarray
+    validation: np.ndarray
+    initial: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One model at the end of its training.
+
+    Attributes:
+        state: parameters and buffers by the network's own names; pruned weights are zero.
+        masks: bool masks by the name of their parameter.
+        history: one list per recorded quantity, one entry per epoch.
+        facts: `epochs` trained and `kept_epoch` (from 0), and with DP-SGD `privacy`.
+    """
+
+    state: dict[str, Tensor]
+    masks: dict[str, Tensor]
+    history: dict[str, list[float]]
+    facts: dict[str, Any]
+
+
+def initial_module(spec: ModelSpec, architecture: str, data: Data, private: bool) -> nn.Module:
+    """The network a model starts as.
+
+    Args:
+        spec: of the model.
+        architecture: row of the table.
+        data: the data set, for sizes.
+        private: GroupNorm in place of BatchNorm, as per-example gradients demand.
+
+    Raises:
+        ArtefactError: the initial state has other tensors than the network.
+    """
+    module = architectures.build(
+        architecture,
+        data.input_shape,
+        data.num_classes,
+        seed_of(spec.seed, "init"),
+        group_norm=private,
+    )
+    if spec.initial is not None:
+        try:
+            module.load_state_dict(dict(spec.initial))
+        except RuntimeError as error:
+            raise ArtefactError(
+                f"{spec.name}: the model to start from does not fit {architecture}: {error}. "
+                "Delete it and rerun."
+            ) from error
+    return module
