@@ -8,6 +8,7 @@ from pathlib import Path
 
 BENCHMARKS = {
     "training.py": "Training in lock-step",
+    "gpu.py": "Training on a GPU",
     "lira.py": "LiRA",
     "planning.py": "Planning",
 }

@@ -1,6 +1,7 @@
 """Role matrices: exact counts, complementary pairs, nested prefixes, nothing ever drawn anew."""
 
 import itertools
+import math
 import re
 
 import numpy as np
@@ -19,7 +20,13 @@ from shadowmill.roles import (
     target_half,
 )
 from shadowmill.roles.order import random_order, read_scores, score_order
-from shadowmill.roles.splits import attacker_split, prefix, victim_split, with_validation
+from shadowmill.roles.splits import (
+    attacker_split,
+    prefix,
+    victim_split,
+    with_rotating_validation,
+    with_validation,
+)
 
 SIZES = [2, 3, 10, 101]
 
@@ -206,13 +213,28 @@ def test_validation_is_a_rounded_share_of_the_non_members(share, expected):
     assert counts(row) == expected
 
 
-def test_validation_leaves_members_alone_and_only_grows(tmp_path):
+def test_validation_leaves_members_alone(tmp_path):
     without = drawn(tmp_path, BLOCK).roles_MN
     smaller, larger = (drawn(tmp_path, BLOCK, validation=v).roles_MN for v in (0.2, 0.4))
     for roles_MN in (smaller, larger):
         np.testing.assert_array_equal(roles_MN == MEMBER, without == MEMBER)
-    assert ((smaller == VALIDATION) <= (larger == VALIDATION)).all()
     assert (larger == VALIDATION).sum() > (smaller == VALIDATION).sum() > 0
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.3])
+@pytest.mark.parametrize("num", [1797, 1000])
+def test_shadows_take_turns_in_validating(share, num):
+    pairs = 16
+    rows = [
+        with_rotating_validation(shadow_half(k, num, seed=3), share, k // 2, seed=3)
+        for k in range(2 * pairs)
+    ]
+    times_N = (np.stack(rows) == VALIDATION).sum(axis=0)
+    assert set(times_N) <= {math.floor(pairs * share), math.ceil(pairs * share)}
+    sizes = [int((row == VALIDATION).sum()) for row in rows]
+    for even, odd in zip(sizes[::2], sizes[1::2], strict=True):
+        assert abs(even + odd - share * num) <= 1
+        assert abs(even - odd) < 5 * np.sqrt(share * num)
 
 
 def test_validation_is_drawn_for_each_model_alone(tmp_path):

@@ -25,6 +25,13 @@ recipes:
     schedule: {name: one_cycle, warmup: 0.2}
     epochs: 5
     batch_size: 16
+  stopped:
+    optimizer: adam
+    learning_rate: 0.001
+    schedule: {name: constant}
+    epochs: 5
+    batch_size: 16
+    early_stopping: {patience: 2}
 studies:
   main:
     datasets: [digits, cifar10]
@@ -47,6 +54,42 @@ studies:
     num_shadows: 8
     models_per_job: 8
     attacks: [lira_offline]
+  apart:
+    datasets: [digits]
+    architectures: [resnet20]
+    variants: [dense, l1_unstructured-0.5, slim-0.5, slim-0.5+ppb-4]
+    recipe: stopped
+    fine_tune: cycle
+    protocol: disjoint
+    pruning:
+      l1_unstructured: {epoch: 0}
+      slim: {epoch: 0}
+    target_seeds: [1]
+    num_shadows: 5
+    models_per_job: 5
+    attacks: [loss]
+  prefixes:
+    datasets: [digits]
+    architectures: [small_convnet]
+    variants: [dense, dense+label_smoothing-0.1]
+    recipe: cycle
+    adversary: non_adaptive
+    subsets: {sizes: [100, 900]}
+    target_seeds: [1, 2]
+    num_shadows: 8
+    models_per_job: 4
+    attacks: [lira_offline]
+  features:
+    datasets: [location]
+    architectures: [mlp]
+    variants: [dense, l1_unstructured-0.5]
+    recipe: stopped
+    validation: 0.1
+    pruning: {l1_unstructured: {epoch: 1}}
+    target_seeds: [1]
+    num_shadows: 8
+    models_per_job: 8
+    attacks: [lira_offline]
 """)
 
 
@@ -57,15 +100,15 @@ def raw():
 
 
 @pytest.fixture
-def shipped():
-    """The configuration that comes with the workflow."""
-    return yaml.safe_load((ROOT / "workflow_config.yaml").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
 def read():
     """`load` with the workflow's own schema."""
     return lambda raw: load(raw, SCHEMA)
+
+
+@pytest.fixture
+def study(raw, read):
+    """A study of the configuration as it stands, by name."""
+    return lambda name: read(raw).studies[name]
 
 
 @pytest.fixture
@@ -81,6 +124,8 @@ def faults(read):
             f"the configuration (workflow_config.yaml, --configfile, --config) has {count}:"
         )
         assert all(line.startswith("  ") for line in lines)
+        # "…: missing. " and nothing after it leaves the reader alone.
+        assert not any(line.endswith((" ", ":", ";")) for line in lines)
         return [line.removeprefix("  ") for line in lines]
 
     return listed
@@ -101,3 +146,16 @@ def change(raw):
             place[last] = value
 
     return apply
+
+
+@pytest.fixture
+def fault(raw, change, faults):
+    """The one fault of the configuration after some changes, each a key and its value."""
+
+    def only(changes):
+        for key, value in changes.items():
+            change(key, value)
+        (line,) = faults(raw)
+        return line
+
+    return only

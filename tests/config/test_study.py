@@ -1,37 +1,10 @@
-"""The experiment grid: names of variants, blocks and models, and what determines a model."""
+"""The experiment grid: cells, blocks and models, and what the models' members are drawn from."""
 
 import pytest
 
-from shadowmill.config import Cell, Variant
+from shadowmill.config import Cell
 from shadowmill.config.study import shadow_names
-
-
-@pytest.fixture
-def study(raw, read):
-    return read(raw).studies["main"]
-
-
-@pytest.mark.parametrize(
-    ("name", "method", "sparsity"),
-    [
-        ("dense", "dense", 0.0),
-        ("static-0.9", "static", 0.9),
-        ("dpf-0.95", "dpf", 0.95),
-        ("static-0.333333", "static", 0.333333),
-        ("dpf-1e-05", "dpf", 1e-5),
-    ],
-)
-def test_variants_by_name(name, method, sparsity):
-    variant = Variant.parse(name)
-    assert variant == Variant(method, sparsity)
-    assert variant.name == name
-    assert variant.defense == "none"
-
-
-@pytest.mark.parametrize("name", ["", "static-", "-0.9", "Static-0.9", "static-.9", "static_0.9"])
-def test_other_names_are_no_variants(name):
-    with pytest.raises(ValueError, match=r"Known: dense|write it static-0\.9"):
-        Variant.parse(name)
+from shadowmill.errors import ConfigError
 
 
 def shadows_of(study):
@@ -39,49 +12,74 @@ def shadows_of(study):
 
 
 def test_cells_are_all_combinations(study):
-    assert len(study.cells) == 2 * 2 * 4
-    assert study.cells[0] == Cell("main", "digits", "small_convnet", "dense")
-    assert study.cells[5] == Cell("main", "digits", "resnet18", "static-0.9")
-    assert study.cells[-1] == Cell("main", "cifar10", "resnet18", "static-0.5")
-    assert study.cells[5].folder == "main/digits/resnet18/static-0.9"
-    assert len(set(study.cells)) == 16
+    cells = study("main").cells
+    assert len(cells) == 2 * 2 * 4
+    assert cells[0] == Cell("main", "digits", "small_convnet", "dense")
+    assert cells[5] == Cell("main", "digits", "resnet18", "static-0.9")
+    assert cells[-1] == Cell("main", "cifar10", "resnet18", "static-0.5")
+    assert cells[5].folder == "main/digits/resnet18/static-0.9"
+    assert len(set(cells)) == 16
+
+
+def test_a_variant_is_found_by_its_name(study):
+    assert study("apart").variant("slim-0.5+ppb-4").defense == "ppb"
+
+
+def test_a_variant_of_another_study_is_refused_with_those_of_this_one(study):
+    # Snakemake would take `results/other/…/static-0.9/…`: the name is one of some study.
+    with pytest.raises(
+        ConfigError, match=r"^studies\.prefixes\.variants: 'static-0\.9' is not"
+    ) as e:
+        study("prefixes").training_settings("small_convnet", "static-0.9")
+    assert "Ask for one of dense, dense+label_smoothing-0.1" in str(e.value)
 
 
 def test_blocks_and_models(study):
-    assert study.targets == {"target-42": 42, "target-7": 7}
-    assert study.shadow_blocks == ("shadow-00", "shadow-01", "shadow-02", "shadow-03")
-    assert study.blocks == ("target-42", "target-7", *study.shadow_blocks)
-    assert study.models("target-7") == ["target-7"]
-    assert study.models("shadow-02") == [f"shadow-02-{slot}" for slot in range(4)]
+    main = study("main")
+    assert main.targets == {"target-42": ["target", 42], "target-7": ["target", 7]}
+    assert main.shadow_blocks == ("shadow-00", "shadow-01", "shadow-02", "shadow-03")
+    assert main.blocks("dpf-0.5") == ("target-42", "target-7", *main.shadow_blocks)
+    assert main.models("target-7") == ["target-7"]
+    assert main.models("shadow-02") == [f"shadow-02-{slot}" for slot in range(4)]
 
 
 def test_shadow_k_has_the_slot_and_the_seed_of_its_number(study):
-    assert len(shadows_of(study)) == 16
-    for k, name in enumerate(shadows_of(study)):
+    main = study("main")
+    assert len(shadows_of(main)) == 16
+    for k, name in enumerate(shadows_of(main)):
         block, slot = divmod(k, 4)
         assert name == f"shadow-{block:02d}-{slot}"
-        assert study.keys(f"shadow-{block:02d}")[name] == ["shadow", k]
+        assert main.keys(f"shadow-{block:02d}")[name] == ["shadow", k]
 
 
 @pytest.mark.parametrize("models_per_job", [1, 2, 8, 16])
-def test_the_seed_of_a_shadow_does_not_depend_on_the_size_of_the_jobs(raw, read, models_per_job):
+def test_the_seed_of_a_shadow_does_not_depend_on_the_size_of_the_jobs(raw, study, models_per_job):
     raw["studies"]["main"]["models_per_job"] = models_per_job
-    study = read(raw).studies["main"]
-    keys = [key for block in study.shadow_blocks for key in study.keys(block).values()]
+    main = study("main")
+    keys = [key for block in main.shadow_blocks for key in main.keys(block).values()]
     assert keys == [["shadow", k] for k in range(16)]
-    names = [name for block in study.shadow_blocks for name in study.keys(block)]
-    assert names == shadows_of(study)
-    assert len(set(shadows_of(study))) == 16
+    names = [name for block in main.shadow_blocks for name in main.keys(block)]
+    assert names == shadows_of(main)
+    assert len(set(names)) == 16
+
+
+def test_a_pair_may_belong_to_two_jobs(raw, study):
+    raw["studies"]["main"] |= {"num_shadows": 10, "models_per_job": 5}
+    main = study("main")
+    assert main.keys("shadow-00")["shadow-00-4"] == ["shadow", 4]
+    assert main.keys("shadow-01")["shadow-01-0"] == ["shadow", 5]
 
 
 def test_a_target_is_drawn_from_its_own_seed(study):
-    assert study.keys("target-7") == {"target-7": ["target", 7]}
+    assert study("main").keys("target-7") == {"target-7": ["target", 7]}
 
 
-def test_the_numbers_of_shadows_go_on_beyond_a_hundred_blocks(raw, read):
+def test_the_numbers_of_shadows_go_on_beyond_a_hundred_blocks(raw, study):
     raw["studies"]["main"] |= {"num_shadows": 128, "models_per_job": 1}
-    study = read(raw).studies["main"]
-    assert study.keys("shadow-103") == {"shadow-103-0": ["shadow", 103]}
+    main = study("main")
+    assert main.keys("shadow-103") == {"shadow-103-0": ["shadow", 103]}
+    assert len(set(main.shadow_blocks)) == 128
+    assert (main.shadow_blocks[99], main.shadow_blocks[100]) == ("shadow-99", "shadow-100")
 
 
 def test_slots_have_names_of_one_length_in_order():
@@ -91,66 +89,83 @@ def test_slots_have_names_of_one_length_in_order():
     assert shadow_names("shadow-07", 1) == ["shadow-07-0"]
 
 
-def test_more_than_a_hundred_blocks_have_different_names(raw, read):
-    raw["studies"]["main"] |= {"num_shadows": 128, "models_per_job": 1}
-    blocks = read(raw).studies["main"].shadow_blocks
-    assert len(set(blocks)) == 128
-    assert (blocks[0], blocks[99], blocks[100]) == ("shadow-00", "shadow-99", "shadow-100")
+# The protocol disjoint.
 
 
-# What determines a model: a change of it trains anew, any other change does not.
+def test_disjoint_models_are_victims_and_attackers(study):
+    apart = study("apart")
+    assert apart.keys("target-1") == {"target-1": ["victim", 1]}
+    assert apart.shadow_blocks == ("shadow-00",)
+    assert apart.keys("shadow-00") == {f"shadow-00-{k}": ["attacker", k] for k in range(5)}
 
 
-def test_training_settings(study, raw):
-    assert study.training_settings("resnet18", "dpf-0.5") == {
-        "architecture": "resnet18",
-        "recipe": raw["recipes"]["short"],
-        "pruning": {"method": "dpf", "sparsity": 0.5, "every": 2, "target_epoch": 4},
-        "protocol": "half",
-        "seed": 0,
-    }
-    assert study.training_settings("resnet18", "dense")["pruning"] == {
-        "method": "dense",
-        "sparsity": 0.0,
-    }
-
-
-def changed_settings(raw, read, variant, study=None, recipe=None, static=None):
-    read(raw)
-    before = read(raw).studies["main"].training_settings("small_convnet", variant)
-    raw["studies"]["main"] |= study or {}
-    raw["recipes"]["short"] |= recipe or {}
-    raw["studies"]["main"]["pruning"]["static"] |= static or {}
-    after = read(raw).studies["main"].training_settings("small_convnet", variant)
-    return {key for key in before.keys() | after.keys() if before[key] != after[key]}
-
-
-@pytest.mark.parametrize("variant", ["dense", "dpf-0.5"])
-def test_other_variants_do_not_depend_on_the_settings_of_static(raw, read, variant):
-    assert changed_settings(raw, read, variant, static={"epoch": 1}) == set()
-
-
-def test_static_depends_on_its_own_settings(raw, read):
-    assert changed_settings(raw, read, "static-0.9", static={"epoch": 1}) == {"pruning"}
+def test_disjoint_shadows_may_be_odd_in_number(raw, study):
+    raw["studies"]["apart"] |= {"num_shadows": 15}
+    keys = [
+        key for block in study("apart").shadow_blocks for key in study("apart").keys(block).values()
+    ]
+    assert keys == [["attacker", k] for k in range(15)]
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("dataset", "half", "disjoint"),
     [
-        {"attacks": ["lira_fixed"]},
-        {"queries": {"mirror": True, "shift": 1}},
-        {"num_shadows": 32},
-        {"models_per_job": 8},
-        {"target_seeds": [1, 2, 3]},
-        {"variants": ["dense"]},
-        {"datasets": ["digits"]},
-        {"description": "another"},
+        ("digits", 1797, 1797),  # no official test set
+        ("cifar10", 50_000, 60_000),
+        ("svhn", 73_257, 99_289),
+        ("image_folder", None, None),  # only the user's files know
     ],
 )
-def test_models_do_not_depend_on_who_else_is_trained_and_asked(raw, read, change):
-    assert changed_settings(raw, read, "dense", study=change) == set()
+def test_the_pool_of_disjoint_includes_the_test_set(study, dataset, half, disjoint):
+    assert study("main").num_examples(dataset) == half
+    assert study("apart").num_examples(dataset) == disjoint
 
 
-def test_models_depend_on_recipe_and_seed(raw, read):
-    assert changed_settings(raw, read, "dense", recipe={"weight_decay": 0.1}) == {"recipe"}
-    assert changed_settings(raw, read, "dense", study={"seed": 1}) == {"seed"}
+def test_only_under_half_some_shadows_trained_on_each_example(study):
+    assert study("main").compares_examples
+    assert study("prefixes").compares_examples
+    assert not study("apart").compares_examples
+
+
+# Subsets.
+
+
+def test_each_seed_and_size_is_a_target(study):
+    prefixes = study("prefixes")
+    assert prefixes.targets == {
+        "target-1-100": ["prefix", 1, 100],
+        "target-1-900": ["prefix", 1, 900],
+        "target-2-100": ["prefix", 2, 100],
+        "target-2-900": ["prefix", 2, 900],
+    }
+    assert prefixes.models("target-2-100") == ["target-2-100"]
+    assert prefixes.keys("target-2-100") == {"target-2-100": ["prefix", 2, 100]}
+
+
+def test_shadows_of_subsets_train_on_halves(study):
+    assert study("prefixes").keys("shadow-01")["shadow-01-3"] == ["shadow", 7]
+
+
+# The adversary.
+
+
+@pytest.mark.parametrize("variant", ["dense", "slim-0.5", "slim-0.5+ppb-4"])
+def test_an_adaptive_adversary_has_shadows_of_each_variant(study, variant):
+    apart = study("apart")
+    assert apart.shadow_variant(variant) == variant
+    assert apart.blocks(variant) == ("target-1", "shadow-00")
+
+
+def test_a_non_adaptive_adversary_has_shadows_without_the_defence(study):
+    prefixes = study("prefixes")
+    targets = tuple(prefixes.targets)
+    assert prefixes.shadow_variant("dense") == "dense"
+    assert prefixes.blocks("dense") == (*targets, "shadow-00", "shadow-01")
+    assert prefixes.shadow_variant("dense+label_smoothing-0.1") == "dense"
+    assert prefixes.blocks("dense+label_smoothing-0.1") == targets
+
+
+def test_a_non_adaptive_adversary_prunes_as_the_target_does(raw, study):
+    raw["studies"]["apart"]["adversary"] = "non_adaptive"
+    assert study("apart").shadow_variant("slim-0.5+ppb-4") == "slim-0.5"
+    assert study("apart").blocks("slim-0.5+ppb-4") == ("target-1",)

@@ -1,7 +1,8 @@
 """Checks of the configuration that a schema cannot make: names that exist, numbers that agree."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shadowmill.architectures import ARCHITECTURES
@@ -72,17 +73,26 @@ def _recipe_faults(key: str, recipe: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(needed - given):
         yield f"{key}.schedule.{name}: missing; {schedule['name']} needs it"
     for name in sorted(given - needed - optional):
-        yield f"{key}.schedule.{name}: {schedule['name']} has no such key"
+        allowed = ", ".join(sorted(needed | optional))
+        yield f"{key}.schedule.{name}: {schedule['name']} has no such key; it has {allowed}"
     milestones = schedule.get("milestones", [])
     if milestones != sorted(set(milestones)) or any(m >= epochs for m in milestones):
         yield f"{key}.schedule.milestones: {milestones} must rise and stay below epochs ({epochs})"
+    if "warmup_start" in given & optional and "warmup_epochs" not in given:
+        yield (
+            f"{key}.schedule.warmup_start: has no meaning without warmup_epochs; give that, or "
+            "remove this"
+        )
     if schedule.get("warmup_epochs", 0) >= epochs:
         yield (
             f"{key}.schedule.warmup_epochs: {schedule['warmup_epochs']} must stay below epochs "
             f"({epochs})"
         )
     if recipe["nesterov"] and (recipe["optimizer"] != "sgd" or not recipe["momentum"]):
-        yield f"{key}.nesterov: needs the optimizer sgd with a momentum above 0"
+        yield (
+            f"{key}.nesterov: needs the optimizer sgd with a momentum above 0, found "
+            f"{recipe['optimizer']} with {recipe['momentum']}"
+        )
 
 
 def _name_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
@@ -114,10 +124,11 @@ def _variant_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
             yield f"{place}: {error}"
             continue
         if variant.method not in ("dense", *METHODS, *own):
+            close = suggestion(variant.method, (*METHODS, *own))
             known = ", ".join(f"{method}-SPARSITY" for method in (*METHODS, *own))
             yield (
-                f"{place}: unknown variant. Known: dense, {known}. Another method can be described "
-                f"under {key}.pruning"
+                f"{place}: unknown variant. {close}Known: dense, {known}. Another method can be "
+                f"described under {key}.pruning"
             )
         elif variant.method != "dense" and variant.method not in study["pruning"]:
             yield (
@@ -145,7 +156,7 @@ def _study_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]
     yield from _attack_faults(key, study)
     yield from _defense_faults(key, study, variants)
     yield from _kind_faults(key, study, variants, recipes)
-    yield from fit_faults(key, study, variants, recipes)
+    yield from fit_faults(key, study, recipes)
 
 
 def _protocol_faults(
@@ -156,14 +167,21 @@ def _protocol_faults(
 ) -> Iterator[str]:
     shadows, block = study["num_shadows"], study["models_per_job"]
     disjoint = study["protocol"] == "disjoint"
-    if not disjoint and shadows % 2:
-        yield f"{key}.num_shadows: {shadows} is odd; shadows come in complementary pairs"
-    elif shadows % block:
-        yield f"{key}.num_shadows: {shadows} is not a multiple of models_per_job ({block})"
+    step = block if disjoint else math.lcm(block, 2)
+    if shadows % step:
+        reason = f"is not a multiple of models_per_job ({block})"
+        if not disjoint and shadows % 2:
+            reason = "is odd; shadows of the protocol half come in complementary pairs"
+        below = shadows // step * step
+        possible = " or ".join(str(number) for number in (below, below + step) if number)
+        yield f"{key}.num_shadows: {shadows} {reason}. Use {possible}"
     if disjoint and study["validation"]:
-        yield f"{key}.validation: disjoint has a validation part of its own, a tenth; remove this"
+        yield (
+            f"{key}.validation: {study['validation']} cannot be chosen, disjoint always sets a "
+            "tenth aside; remove this key"
+        )
     if disjoint and "subsets" in study:
-        yield f"{key}.subsets: prefixes of the pool need the protocol half"
+        yield f"{key}.subsets: needs the protocol half; use that, or remove this key"
     if not disjoint and not study["validation"]:
         used = [study["recipe"], *([study["fine_tune"]] if "fine_tune" in study else [])]
         needing = [
@@ -180,19 +198,22 @@ def _protocol_faults(
 
 
 def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
-    shadows = study["num_shadows"]
+    shadows, pairs = study["num_shadows"], study["num_shadows"] // 2
+    # So many pairs have neither part of an example set aside for validation.
+    complete = 2 * (pairs - math.ceil(pairs * study["validation"]))
     for index, name in enumerate(study["attacks"]):
         row = ATTACKS[name]
-        if shadows < row.min_shadows:
-            yield (
-                f"{key}.num_shadows: {shadows} are too few for {name}, which needs "
-                f"{row.min_shadows}"
-            )
         if row.per_example and study["protocol"] == "disjoint":
             general = ", ".join(n for n, other in ATTACKS.items() if not other.per_example)
             yield (
                 f"{key}.attacks[{index}]: {name} needs shadows that trained on the target's "
                 f"examples, which the protocol disjoint rules out. Possible: {general}"
+            )
+        elif row.per_example and complete < row.min_shadows:
+            less = f", as validation takes {shadows - complete}" if study["validation"] else ""
+            yield (
+                f"{key}.num_shadows: {shadows} are too few for {name}, which needs "
+                f"{row.min_shadows + shadows - complete}{less}"
             )
 
 
@@ -223,7 +244,7 @@ def _defense_faults(
 def _kind_faults(
     key: str,
     study: Mapping[str, Any],
-    variants: Iterable[Variant],
+    variants: Sequence[Variant],
     recipes: Mapping[str, Any],
 ) -> Iterator[str]:
     """What does not go together: images and networks for tables of features, and the like."""
@@ -231,9 +252,10 @@ def _kind_faults(
         for index, name in enumerate(study["architectures"]):
             kind, wanted = DATASETS[dataset].kind, ARCHITECTURES[name].kind
             if kind != wanted:
+                fitting = ", ".join(n for n, row in ARCHITECTURES.items() if row.kind == kind)
                 yield (
                     f"{key}.architectures[{index}]: {name} is for {wanted} data, {dataset} is "
-                    f"{kind}"
+                    f"{kind}. Possible: {fitting}"
                 )
     if any(DATASETS[name].kind == "tabular" for name in study["datasets"]):
         if any(study["queries"].values()):
@@ -244,29 +266,42 @@ def _kind_faults(
                 yield (
                     f"{key}.{part}: {study[part]} augments, which is for images; use another recipe"
                 )
-    scaled = [v.name for v in variants if _criterion(study, v) == "batch_norm_scale"]
+    yield from _layer_faults(key, study, variants)
+
+
+def _layer_faults(key: str, study: Mapping[str, Any], variants: Sequence[Variant]) -> Iterator[str]:
+    """Pruning of layers that a network does not have, or that tell nothing yet."""
+    criteria = {variant: _criterion(study, variant) for variant in variants}
+    scaled = [v for v, criterion in criteria.items() if criterion == "batch_norm_scale"]
+    convolutional = [
+        v
+        for v, criterion in criteria.items()
+        if criterion not in (None, "layer_magnitude", "batch_norm_scale")
+    ]
     for index, name in enumerate(study["architectures"]):
-        if scaled and not ARCHITECTURES[name].batch_norm:
-            yield f"{key}.architectures[{index}]: {name} has no BatchNorm, which {scaled[0]} prunes"
-        convolutional = [
-            v.name
-            for v in variants
-            if v.method != "dense" and _criterion(study, v) != "layer_magnitude"
-        ]
-        if convolutional and ARCHITECTURES[name].kind == "tabular":
+        place, row = f"{key}.architectures[{index}]", ARCHITECTURES[name]
+        if scaled and not row.batch_norm:
             yield (
-                f"{key}.architectures[{index}]: {name} has no convolutions, which "
-                f"{convolutional[0]} prunes. Use l1_unstructured"
+                f"{place}: {name} has no BatchNorm, which {scaled[0].name} prunes. Use another "
+                "architecture or method"
             )
-    for name in {Variant.parse(name).method for name in scaled}:
-        if study["pruning"][name].get("epoch") == 0 and "fine_tune" not in study:
+        if convolutional and row.kind == "tabular":
             yield (
-                f"{key}.pruning.{name}.epoch: at initialisation all BatchNorm scales are 1 and "
+                f"{place}: {name} has no convolutions, which {convolutional[0].name} prunes. Use "
+                "l1_unstructured"
+            )
+    for method in dict.fromkeys(variant.method for variant in scaled):
+        if study["pruning"][method].get("epoch") == 0 and "fine_tune" not in study:
+            yield (
+                f"{key}.pruning.{method}.epoch: at initialisation all BatchNorm scales are 1 and "
                 "tell nothing; prune at a later epoch, or dense models with fine_tune"
             )
-    for variant in variants:
-        if variant.name in scaled and variant.defense == "dp_sgd":
-            yield f"{key}.variants: {variant.name}: dp_sgd replaces the BatchNorm that it prunes"
+    for index, variant in enumerate(variants):
+        if variant in scaled and variant.defense == "dp_sgd":
+            yield (
+                f"{key}.variants[{index}]: {variant.name}: dp_sgd replaces the BatchNorm that "
+                f"{variant.method} prunes. Use another method or defence"
+            )
 
 
 def _criterion(study: Mapping[str, Any], variant: Variant) -> str | None:

@@ -1,104 +1,133 @@
-"""Checks of when and how far a study prunes, and of sizes: batches, subsets, epochs."""
+"""Checks of when and how far a study prunes, and of sizes: batches, validation, subsets."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowmill.config.study import Variant
 from shadowmill.data import DATASETS
 from shadowmill.pruning import METHODS
 from shadowmill.training import steps_per_epoch
+
+_TIMES = {"one_shot": ("epoch",), "cubic": ("every", "target_epoch")}
+_ALL_TIMES = {key for keys in _TIMES.values() for key in keys}
 
 
 def pruning_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
     """Keys that a method needs or does not have."""
     for method, given in study["pruning"].items():
         place = f"{key}.pruning.{method}"
-        if method in METHODS:
-            for name in sorted({"criterion", "feedback"} & given.keys()):
-                yield (
-                    f"{place}.{name}: {method} has its own; describe another method by another name"
-                )
-            schedule = METHODS[method].schedule
+        if method == "dense":
+            yield f"{place}: dense models are not pruned; remove this, or choose another name"
+        elif method in METHODS:
+            yield from _known_method_faults(place, method, given)
         else:
-            for name in sorted({"criterion", "feedback"} - given.keys()):
-                yield f"{place}.{name}: missing; only {', '.join(METHODS)} are known without it"
-            schedule = "one_shot" if "epoch" in given else "cubic"
-        needed = {"epoch"} if schedule == "one_shot" else {"every", "target_epoch"}
-        for name in sorted(needed - given.keys()):
-            yield f"{place}.{name}: missing; {method} needs it"
-        for name in sorted({"epoch", "every", "target_epoch"} & given.keys() - needed):
-            yield f"{place}.{name}: {method} has no such key"
+            yield from _own_method_faults(place, given)
 
 
-def fit_faults(
-    key: str,
-    study: Mapping[str, Any],
-    variants: Iterable[Variant],
-    recipes: Mapping[str, Any],
-) -> Iterator[str]:
+def _known_method_faults(place: str, method: str, given: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted({"criterion", "feedback"} & given.keys()):
+        yield f"{place}.{name}: {method} has its own; describe another method by another name"
+    needed = set(_TIMES[METHODS[method].schedule])
+    for name in sorted(needed - given.keys()):
+        yield f"{place}.{name}: missing; {method} needs it"
+    for name in sorted(_ALL_TIMES & given.keys() - needed):
+        yield f"{place}.{name}: {method} has no such key; it has {', '.join(sorted(needed))}"
+
+
+def _own_method_faults(place: str, given: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted({"criterion", "feedback"} - given.keys()):
+        yield f"{place}.{name}: missing; only {', '.join(METHODS)} are known without it"
+    times = _ALL_TIMES & given.keys()
+    if times not in [set(keys) for keys in _TIMES.values()]:
+        found = ", ".join(sorted(times)) or "none of them"
+        yield (
+            f"{place}: give either epoch, to prune once, or every and target_epoch, for a ramp; "
+            f"found {found}"
+        )
+
+
+def fit_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
     """Numbers that do not fit the recipe's epochs or the sizes of the data sets."""
     name = study.get("fine_tune", study["recipe"])
     recipe = recipes[name]
     for method, given in study["pruning"].items():
-        yield from _epoch_faults(f"{key}.pruning.{method}", given, recipe["epochs"])
+        yield from _epoch_faults(f"{key}.pruning.{method}", given, f"recipes.{name}", recipe)
     for dataset in study["datasets"]:
-        members = _num_members(study, dataset)
-        if members is None:
-            continue
+        members = _members(study, dataset)
         for used in dict.fromkeys([study["recipe"], name]):
             batch = recipes[used]["batch_size"]
-            if batch > members:
+            if members and batch > min(members):
                 yield (
-                    f"recipes.{used}.batch_size: {batch} is more than the {members} members "
-                    f"of a model on {dataset} ({key})"
+                    f"recipes.{used}.batch_size: {batch} is more than the {min(members)} members "
+                    f"of a model on {dataset} ({key}). Use a smaller batch or more data"
                 )
-                return
-        steps = steps_per_epoch(members, recipe["batch_size"])
+        # The length of an epoch differs with the number of members.
+        steps = {steps_per_epoch(number, recipe["batch_size"]) for number in members}
         for method, given in study["pruning"].items():
             yield from _ramp_faults(
                 f"{key}.pruning.{method}", given, recipe["epochs"], steps, dataset
             )
+        yield from _validation_faults(key, study, dataset)
     yield from _subset_faults(f"{key}.subsets", study.get("subsets"), study)
 
 
-def _epoch_faults(place: str, given: Mapping[str, Any], epochs: int) -> Iterator[str]:
+def _epoch_faults(
+    place: str, given: Mapping[str, Any], recipe_key: str, recipe: Mapping[str, Any]
+) -> Iterator[str]:
     final = "epoch" if "epoch" in given else "target_epoch"
+    epochs = recipe["epochs"]
     if given[final] >= epochs:
         yield (
-            f"{place}.{final}: {given[final]} must be less than the recipe's "
-            f"epochs ({epochs}), or the models end without the sparsity they are named after"
+            f"{place}.{final}: {given[final]} must be less than {recipe_key}.epochs ({epochs}), or "
+            "the models end without the sparsity they are named after"
         )
     elif "freeze_epoch" in given and not given[final] < given["freeze_epoch"] < epochs:
         yield (
             f"{place}.freeze_epoch: {given['freeze_epoch']} must lie between {final} "
-            f"({given[final]}) and the recipe's epochs ({epochs})"
+            f"({given[final]}) and {recipe_key}.epochs ({epochs})"
         )
 
 
 def _ramp_faults(
-    place: str, given: Mapping[str, Any], epochs: int, steps: int, dataset: str
+    place: str, given: Mapping[str, Any], epochs: int, steps: Collection[int], dataset: str
 ) -> Iterator[str]:
     if "every" not in given:
         return
     every, full = given["every"], given["target_epoch"]
     end = given.get("freeze_epoch", epochs)
-    if full < end and -(-full * steps // every) * every >= end * steps:
-        yield (
-            f"{place}.every: {every} steps between masks leave none to "
-            f"be made from epoch {full} on, when sparsity is full, to epoch {end} on "
-            f"{dataset} ({steps} steps an epoch). Use fewer steps"
-        )
+    for number in sorted(steps):
+        if full < end and -(-full * number // every) * every >= end * number:
+            yield (
+                f"{place}.every: {every} steps between masks leave none to be made from epoch "
+                f"{full} on, when sparsity is full, to epoch {end} on {dataset} ({number} steps "
+                f"an epoch). Use {(end - full) * min(steps)} steps or fewer"
+            )
+            return
 
 
-def _num_members(study: Mapping[str, Any], dataset: str) -> int | None:
-    """Members of the smallest model on a data set."""
+def _members(study: Mapping[str, Any], dataset: str) -> set[int]:
+    """All sizes of nominal epochs that models on a data set have; empty if only the data know."""
     row = DATASETS[dataset]
     if row.pool_size is None:
-        return None
+        return set()
     if study["protocol"] == "disjoint":
-        return int(0.45 * ((row.pool_size + row.test_size) // 2))
-    return min([row.pool_size // 2, *study.get("subsets", {}).get("sizes", [])])
+        total = row.pool_size + row.test_size
+        return {9 * side // 20 for side in (total // 2, total - total // 2)}
+    return {row.pool_size // 2, *study.get("subsets", {}).get("sizes", [])}
+
+
+def _validation_faults(key: str, study: Mapping[str, Any], dataset: str) -> Iterator[str]:
+    share, pool = study["validation"], DATASETS[dataset].pool_size
+    if pool is None or not share or study["protocol"] == "disjoint":
+        return
+    sizes = [size for size in study.get("subsets", {}).get("sizes", []) if size < pool]
+    nonmembers = min([pool // 2, *(pool - size for size in sizes)])
+    # As `shadowmill.roles.splits.with_validation` rounds.
+    if not round(share * nonmembers):
+        yield (
+            f"{key}.validation: {share} of the {nonmembers} non-members of a model on {dataset} is "
+            "not one example. Use a larger share"
+        )
 
 
 def _subset_faults(
@@ -116,6 +145,12 @@ def _subset_faults(
                 )
     scores = subsets.get("scores")
     if scores is not None and len(study["datasets"]) > 1:
-        yield f"{place}.scores: belongs to one data set, the study has {len(study['datasets'])}"
+        yield (
+            f"{place}.scores: belongs to one data set, the study has "
+            f"{len(study['datasets'])}. Make a study of each"
+        )
     elif scores is not None and not Path(scores).exists() and not scores.startswith("results/"):
-        yield f"{place}.scores: there is no file {scores}"
+        yield (
+            f"{place}.scores: there is no file {scores}. Give a .npy or .csv file with a score per "
+            "example, or remove this key for a random order"
+        )

@@ -1,5 +1,6 @@
 """Typed view of a validated configuration."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any
 
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
+from shadowmill.errors import ConfigError
 from shadowmill.pruning import METHODS
 
 _PART = re.compile(r"([a-z][a-z0-9_]*)-(.+)", re.DOTALL)
@@ -35,16 +37,23 @@ class Variant:
 
         Raises:
             ValueError: the name has another form, a sparsity that is not strictly between 0 and 1,
-                an unknown defence, or a number that is not in shortest notation.
+                an unknown defence or more than one, or a number that is not finite or not in
+                shortest notation.
         """
         base, plus, defense = name.partition("+")
         variant = cls("dense") if base == "dense" else cls(*_method_and_sparsity(base))
         if not plus:
             return variant
-        known = f"Known: {', '.join(f'{name}-{row.argument}' for name, row in DEFENSES.items())}"
+        if any(f"+{other}" in defense for other in DEFENSES):
+            raise ValueError("a variant has one defence at most")
+        if defense in DEFENSES:
+            raise ValueError(
+                f"{defense} needs its {DEFENSES[defense].argument}; write {name}-NUMBER"
+            )
         found = _PART.fullmatch(defense)
         if not found or found[1] not in DEFENSES:
-            raise ValueError(f"unknown defence {defense!r}. {known}")
+            known = ", ".join(f"{other}-{row.argument}" for other, row in DEFENSES.items())
+            raise ValueError(f"unknown defence {defense!r}. Known: {known}")
         strength = _number(found[2], f"{base}+{found[1]}")
         return replace(variant, defense=found[1], strength=strength)
 
@@ -62,7 +71,7 @@ class Variant:
 
 def _method_and_sparsity(name: str) -> tuple[str, float]:
     found = _PART.fullmatch(name)
-    if not found:
+    if not found or found[1] == "dense":
         known = f"dense, {', '.join(f'{method}-SPARSITY' for method in METHODS)}"
         raise ValueError(f"unknown variant. Known: {known}")
     sparsity = _number(found[2], found[1])
@@ -75,10 +84,12 @@ def _number(text: str, before: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number; an example: {before}-0.5") from None
+        raise ValueError(f"{text!r} is not a number; write {before}-NUMBER") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number; write {before}-NUMBER")
     shortest = f"{value:.6g}"
     if float(shortest) != value:
-        raise ValueError(f"{text}: numbers in names have at most six digits")
+        raise ValueError(f"{text} has too many digits; numbers in names have six at most")
     if text != shortest:
         # One variant must not have two names: it would be trained twice.
         raise ValueError(f"write it {before}-{shortest}")
@@ -139,8 +150,19 @@ class Study:
         )
 
     def variant(self, name: str) -> Variant:
-        """The variant of that name."""
-        return next(variant for variant in self.variants if variant.name == name)
+        """The variant of that name.
+
+        Raises:
+            ConfigError: the study has no such variant; another one may.
+        """
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        known = ", ".join(variant.name for variant in self.variants)
+        raise ConfigError(
+            f"studies.{self.name}.variants: {name!r} is not among them. Ask for one of {known}, or "
+            "add it."
+        )
 
     def shadow_variant(self, name: str) -> str:
         """The variant whose shadows attack the targets of a variant.

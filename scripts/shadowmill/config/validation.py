@@ -107,7 +107,8 @@ def _schema_fault(error: Any) -> Iterator[str]:
                     yield f"{prefix}{name}: missing{_describe(schema['properties'][name])}"
         case "enum":
             allowed = ", ".join(str(value) for value in rule)
-            yield f"{key}: {found!r} is not allowed. {suggestion(found, rule)}Allowed: {allowed}"
+            close = suggestion(found, rule) if isinstance(found, str) else ""
+            yield f"{key}: {found!r} is not allowed. {close}Allowed: {allowed}"
         case "type":
             yield f"{key or 'the whole'}: {found!r} is not of type {rule}{_describe(schema, found)}"
         case "minimum" | "exclusiveMinimum":
@@ -122,7 +123,10 @@ def _schema_fault(error: Any) -> Iterator[str]:
             yield f"{key}: {found!r} names something twice"
         case "pattern":
             shown = repr(found)[1:-1]
-            yield f"{key}.{shown}: a study's name is a lower-case letter, then letters, digits, _"
+            yield (
+                f"{key}.{shown}: a name here is a lower-case letter, then lower-case letters, "
+                "digits, _"
+            )
         case _:
             yield f"{key}: {error.message}"
 

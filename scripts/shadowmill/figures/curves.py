@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from shadowmill.attacks import ATTACKS
@@ -15,6 +16,8 @@ from shadowmill.tables.membership import pooled
 
 _METRICS = {"auc": "AUC", "tpr_at_fpr_0.01": "TPR at 1 % FPR"}
 _SETTING = ["dataset", "architecture"]
+
+Values = float | pd.Series
 
 
 def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> None:
@@ -27,7 +30,7 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
     """
     table = _headline(membership_path, attack)
     settings = list(table.groupby(_SETTING, sort=False))
-    figure, axes = style.panels(len(settings), len(_METRICS), legend_beside=True)
+    figure, axes = _panels(table, len(settings), len(_METRICS))
     for row, (setting, part) in enumerate(settings):
         for column, (metric, title) in enumerate(_METRICS.items()):
             panel = axes[row, column]
@@ -39,8 +42,7 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
                 chance=_chance(metric),
             )
             panel.set_title(style.setting_title(*setting))
-        style.legend_beside(axes[row, -1])
-    figure.suptitle(f"{ATTACKS[attack].title}; bars: 95 % intervals", fontsize=9)
+    _finish(figure, table, f"{ATTACKS[attack].title}; bars: 95 % intervals; dotted: chance")
     style.save(figure, outputs)
 
 
@@ -53,12 +55,11 @@ def plot_accuracy(training_path: str, outputs: Sequence[str]) -> None:
     """
     table = _accuracy(training_path)
     settings = list(table.groupby(_SETTING, sort=False))
-    figure, axes = style.panels(len(settings), 1, legend_beside=True)
+    figure, axes = _panels(table, len(settings), 1)
     for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
         _draw(panel, part, "test accuracy", as_percentage=True)
         panel.set_title(style.setting_title(*setting))
-        style.legend_beside(panel)
-    figure.suptitle("Mean over models; bars: central 95 % of models", fontsize=9)
+    _finish(figure, table, "Mean over models; bars: central 95 % of models")
     style.save(figure, outputs)
 
 
@@ -78,18 +79,18 @@ def plot_tradeoff(
     keys = [*_SETTING, "variant"]
     both = leakage.merge(_accuracy(training_path), on=keys, suffixes=("", "_accuracy"))
     settings = list(both.groupby(_SETTING, sort=False))
-    figure, axes = style.panels(len(settings), 1, legend_beside=True)
+    variants = _variants(both)
+    figure, axes = style.panels(len(settings), 1, beside=_titles(variants))
     for panel, (setting, part) in zip(axes[:, 0], settings, strict=True):
         for row in part.itertuples():
             variant = Variant.parse(row.variant)
-            siblings = part.loc[part["method"] == variant.method, "sparsity"].unique().tolist()
             panel.errorbar(
                 row.value_accuracy,
                 row.value,
                 xerr=_arms(row.value_accuracy, row.ci_low_accuracy, row.ci_high_accuracy),
                 yerr=_arms(row.value, row.ci_low, row.ci_high),
                 linestyle="none",
-                **style.look(variant, siblings),
+                **style.look(variant, variants),
                 elinewidth=0.8,
                 label=style.variant_title(variant),
             )
@@ -97,7 +98,7 @@ def plot_tradeoff(
         panel.set(
             xlabel="test accuracy", ylabel="AUC of the attack", title=style.setting_title(*setting)
         )
-        style.legend_beside(panel)
+    style.legend(figure, "beside")
     figure.suptitle(f"{ATTACKS[attack].title}; better: lower right", fontsize=9)
     style.save(figure, outputs)
 
@@ -122,9 +123,36 @@ def _chance(metric: str) -> float:
     return 0.5 if metric == "auc" else float(metric.rsplit("_", 1)[1])
 
 
-def _arms(value: float, low: float, high: float) -> np.ndarray:
+def _arms(value: Values, low: Values, high: Values) -> np.ndarray:
     # A mean can lie outside the central part of a skewed sample; its arm has length 0 then.
-    return np.maximum([[value - low], [high - value]], 0)
+    return np.maximum(np.reshape([value - low, high - value], (2, -1)), 0)
+
+
+def _variants(table: pd.DataFrame) -> list[Variant]:
+    return [Variant.parse(name) for name in table["variant"].unique()]
+
+
+def _titles(variants: Sequence[Variant]) -> list[str]:
+    return [style.variant_title(variant) for variant in variants]
+
+
+def _is_defended(table: pd.DataFrame) -> bool:
+    return bool((table["defense"] != "none").any())
+
+
+def _panels(table: pd.DataFrame, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    """Panels for `_draw`."""
+    if _is_defended(table):
+        return style.panels(rows, columns, beside=_titles(_variants(table)), sharey=True)
+    methods = [style.treatment_title(method) for method in table["method"].unique()]
+    return style.panels(rows, columns, beside=methods)
+
+
+def _finish(figure: Figure, table: pd.DataFrame, title: str) -> None:
+    """Title and legend of panels that `_draw` has filled; rows are their own legend."""
+    if not _is_defended(table):
+        style.legend(figure, "beside")
+    figure.suptitle(title, fontsize=9)
 
 
 def _draw(
@@ -136,10 +164,9 @@ def _draw(
     chance: float | None = None,
 ) -> None:
     """A quantity against sparsity; with defences, a row for each variant instead."""
-    defended = (table["defense"] != "none").any()
-    line = panel.axvline if defended else panel.axhline
+    defended = _is_defended(table)
     if chance is not None:
-        line(chance, color="#888888", lw=0.8, ls="--", label="chance")
+        (panel.axvline if defended else panel.axhline)(chance, **style.CHANCE)
     (_draw_rows if defended else _draw_against_sparsity)(panel, table)
     (panel.set_xlabel if defended else panel.set_ylabel)(quantity)
     if as_percentage:
@@ -147,33 +174,33 @@ def _draw(
 
 
 def _draw_rows(panel: Axes, table: pd.DataFrame) -> None:
-    variants = [Variant.parse(name) for name in table["variant"]]
+    variants = _variants(table)
     for height, (variant, row) in enumerate(zip(variants, table.itertuples(), strict=True)):
         panel.errorbar(
             row.value,
             height,
             xerr=_arms(row.value, row.ci_low, row.ci_high),
             linestyle="none",
-            **style.look(variant),
+            **style.look(variant, variants),
             elinewidth=0.8,
             capsize=2,
         )
-    panel.set_yticks(range(len(variants)), [style.variant_title(v) for v in variants])
+    panel.set_yticks(range(len(variants)), _titles(variants))
     panel.set_ylim(len(variants) - 0.5, -0.5)
 
 
 def _draw_against_sparsity(panel: Axes, table: pd.DataFrame) -> None:
-    methods = list(dict.fromkeys(table["method"]))
+    methods = [Variant(method) for method in table["method"].unique()]
     for method, nudge in zip(methods, _nudges(len(methods)), strict=True):
-        part = table[table["method"] == method].sort_values("sparsity")
+        part = table[table["method"] == method.method].sort_values("sparsity")
         panel.errorbar(
             part["sparsity"] + nudge,
             part["value"],
-            yerr=np.maximum([part["value"] - part["ci_low"], part["ci_high"] - part["value"]], 0),
-            **style.look(Variant(method)),
+            yerr=_arms(part["value"], part["ci_low"], part["ci_high"]),
+            **style.look(method, methods),
             elinewidth=0.8,
             capsize=2,
-            label=style.treatment_title(method),
+            label=style.treatment_title(method.method),
         )
     panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panel.set(xlabel="sparsity", xlim=(-0.05, 1.0))

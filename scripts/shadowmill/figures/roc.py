@@ -3,6 +3,7 @@
 Legend: M attacked models, N examples of the pool, F false-positive rates.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,38 +18,45 @@ from shadowmill.roles import MEMBER, NON_MEMBER
 
 # The band holds this part of the single models' curves.
 _BAND = (10, 90)
+_MAX_COLUMNS = 3
 
 
 def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) -> None:
-    """Draw one row of panels per data set and architecture, one column per method or defence.
+    """Draw a panel for each data set, architecture, and method or defence.
+
+    Each data set and architecture begins a new row.
 
     Args:
         attack: name of the attack.
         attack_paths: its scores on each configuration.
         outputs: files to write.
     """
-    settings = list(dict.fromkeys((cell.dataset, cell.architecture) for cell in attack_paths))
-    variants = {cell: Variant.parse(cell.variant) for cell in attack_paths}
-    treatments = list(dict.fromkeys(style.treatment(variant) for variant in variants.values()))
-    columns = [name for name in treatments if name != "dense"] or ["dense"]
-    figure, axes = style.panels(len(settings), len(columns), sharex=True, sharey=True)
-    for row, (dataset, architecture) in enumerate(settings):
-        here = {
-            variant: attack_paths[cell]
-            for cell, variant in variants.items()
-            if (cell.dataset, cell.architecture) == (dataset, architecture)
-        }
-        for column, name in enumerate(columns):
-            panel = axes[row, column]
-            _draw_panel(panel, _to_compare(here, name))
-            panel.set_title(
-                f"{style.setting_title(dataset, architecture)}: {style.treatment_title(name)}"
-            )
-    for panel in axes[-1]:
-        panel.set_xlabel("false-positive rate")
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2, handlelength=1.4)
-    for panel in axes[:, 0]:
-        panel.set_ylabel("true-positive rate")
+    settings: dict[tuple[str, str], dict[Variant, str]] = {}
+    for cell, path in attack_paths.items():
+        here = settings.setdefault((cell.dataset, cell.architecture), {})
+        here[Variant.parse(cell.variant)] = path
+    variants = list(dict.fromkeys(variant for here in settings.values() for variant in here))
+    treatments = list(dict.fromkeys(style.treatment(variant) for variant in variants))
+    treatments = [name for name in treatments if name != "dense"] or ["dense"]
+    columns = min(len(treatments), _MAX_COLUMNS)
+    rows = math.ceil(len(treatments) / columns)
+    titles = [*(style.variant_title(variant) for variant in variants), style.CHANCE["label"]]
+    figure, axes = style.panels(
+        len(settings) * rows, columns, below=titles, sharex=True, sharey=True
+    )
+    grid = zip(axes.reshape(len(settings), -1), settings.items(), strict=True)
+    for panels, (setting, here) in grid:
+        for panel, name in zip(panels, treatments, strict=False):  # the last row may have gaps
+            _draw_panel(panel, _to_compare(here, name), variants)
+            panel.set_title(f"{style.setting_title(*setting)}\n{style.treatment_title(name)}")
+        for panel in panels[::columns]:
+            panel.set_ylabel("true-positive rate")
+        for panel in panels[max(len(treatments) - columns, 0) : len(treatments)]:
+            panel.set_xlabel("false-positive rate")
+            panel.tick_params(labelbottom=True)
+        for panel in panels[len(treatments) :]:
+            panel.remove()
+    style.legend(figure, "below")
     figure.suptitle(f"{ATTACKS[attack].title}; bands: 10–90 % of models", fontsize=9)
     style.save(figure, outputs)
 
@@ -60,7 +68,9 @@ def _to_compare(attack_paths: Mapping[Variant, str], name: str) -> dict[Variant,
     return {v: path for v, path in attack_paths.items() if v in untreated or v in treated}
 
 
-def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
+def _draw_panel(
+    panel: Axes, attack_paths: Mapping[Variant, str], variants: Sequence[Variant]
+) -> None:
     floor = 1.0
     for variant, path in attack_paths.items():
         scores = read_attack(path)
@@ -69,10 +79,10 @@ def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
         used_MN = member_MN | nonmember_MN
         floor = min(floor, 1 / nonmember_MN.sum())
         fpr_F = np.geomspace(floor, 1, 200)
-        siblings = {v.sparsity for v in attack_paths if v.method == variant.method}
-        color = style.look(variant, list(siblings))["color"]
+        color = style.look(variant, variants)["color"]
         pooled_F = _step_roc(score_MN[used_MN], member_MN[used_MN], fpr_F)
-        panel.plot(fpr_F, pooled_F, color=color, label=style.variant_title(variant))
+        dashes = "-" if variant.defense == "none" else "--"
+        panel.plot(fpr_F, pooled_F, dashes, color=color, label=style.variant_title(variant))
         single_MF = np.stack(
             [
                 _step_roc(score_N[used_N], member_N[used_N], fpr_F)
@@ -90,7 +100,7 @@ def _draw_panel(panel: Axes, attack_paths: Mapping[Variant, str]) -> None:
             lw=0,
         )
     lowest = 10 ** np.ceil(np.log10(10 * floor))
-    panel.plot([lowest, 1], [lowest, 1], color="#888888", lw=0.8, ls="--", label="chance")
+    panel.plot([lowest, 1], [lowest, 1], **style.CHANCE)
     panel.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1))
 
 

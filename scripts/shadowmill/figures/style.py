@@ -7,9 +7,9 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from shadowmill import storage
@@ -20,25 +20,20 @@ from shadowmill.defenses import DEFENSES
 from shadowmill.pruning import METHODS
 
 _PANEL_INCHES = (3.0, 2.7)
-_LEGEND_INCHES = 1.4
+_LINE_INCHES = 0.18  # of a legend, and between rows of an axis
+_HANDLE_INCHES = 0.5  # beside the text of a legend
 
-# Okabe and Ito's palette: black for dense, then one colour per pruning method; defences take the
-# same colours with hollow markers. Methods of a user's own are grey.
+# Okabe and Ito's palette: black for dense, then one colour per pruning method; defences have the
+# same colours but for black, with hollow markers. Methods of a user's own are grey.
 _COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _OWN_METHOD = ("#777777", "*")
 _METHOD_LOOKS = dict(zip(("dense", *METHODS), zip(_COLORS, _MARKERS, strict=True), strict=True))
 _DEFENSE_LOOKS = dict(
-    zip(
-        DEFENSES,
-        (
-            (color, marker)
-            for color, marker in zip(_COLORS[1:] + _COLORS[:1], _MARKERS, strict=True)
-        ),
-        strict=True,
-    )
+    zip(DEFENSES, zip((*_COLORS[1:], "#882255"), _MARKERS, strict=True), strict=True)
 )
 
+CHANCE = {"color": "#888888", "lw": 0.8, "ls": ":", "label": "chance"}
 MEMBER_COLOR, NON_MEMBER_COLOR = "#D55E00", "#0072B2"
 
 mpl.use("agg")
@@ -71,28 +66,36 @@ def treatment_title(name: str) -> str:
     return row.title if row else name
 
 
-def look(variant: Variant, sparsities: Sequence[float] = ()) -> dict[str, Any]:
-    """Colour and marker of a variant, the same in every figure.
+def look(variant: Variant, others: Sequence[Variant] = ()) -> dict[str, Any]:
+    """Colour and marker of a variant, the same in every figure of a study.
 
     Args:
         variant: the variant.
-        sparsities: all sparsities of its method in the study; if there are several, sparser models
-            are darker.
+        others: all variants shown with it. Those that would look alike, as one method at several
+            sparsities, are told apart by their shades: sparser or defended more, darker.
 
     Returns:
         Keyword arguments for matplotlib's lines.
     """
-    if variant.defense != "none":
-        color, marker = _DEFENSE_LOOKS[variant.defense]
-        return {"color": color, "marker": marker, "markerfacecolor": "white"}
-    color, marker = _METHOD_LOOKS.get(variant.method, _OWN_METHOD)
+    color, marker = _base_look(variant)
     base = np.array(mpl.colors.to_rgb(color))
-    if len(sparsities) > 1:
-        rank = sorted(sparsities).index(variant.sparsity) / (len(sparsities) - 1)
+    alike = {v for v in (variant, *others) if treatment(v) == treatment(variant)}
+    if _base_look(variant) == _OWN_METHOD:
+        alike = {v for v in (variant, *others) if _base_look(v) == _OWN_METHOD}
+    if len(alike) > 1:
+        order = sorted(alike, key=lambda v: (v.strength, v.sparsity, v.method))
+        rank = order.index(variant) / (len(order) - 1)
         # From two thirds of the way to white to the full colour, then a little darker.
         light, dark = base + (1 - base) * 0.6, base * 0.6
         base = light + (dark - light) * rank
-    return {"color": tuple(base), "marker": marker}
+    filling = {} if variant.defense == "none" else {"markerfacecolor": "white"}
+    return {"color": tuple(base), "marker": marker, **filling}
+
+
+def _base_look(variant: Variant) -> tuple[str, str]:
+    if variant.defense != "none":
+        return _DEFENSE_LOOKS[variant.defense]
+    return _METHOD_LOOKS.get(variant.method, _OWN_METHOD)
 
 
 def variant_title(variant: Variant) -> str:
@@ -112,23 +115,69 @@ def setting_title(dataset: str, architecture: str) -> str:
 
 
 def panels(
-    rows: int, columns: int, *, legend_beside: bool = False, **options: Any
+    rows: int,
+    columns: int,
+    *,
+    beside: Sequence[str] = (),
+    below: Sequence[str] = (),
+    **options: Any,
 ) -> tuple[Figure, np.ndarray]:
-    """A grid of panels of the usual size, with room for a legend beside it if wanted."""
+    """A grid of panels of the usual size, with room for texts.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        beside: lines of a legend at the right, or names of the rows of a shared axis at the left:
+            the figure gets wider, and panels that lack the height for them higher.
+        below: entries of a legend at the bottom.
+        options: for `matplotlib.pyplot.subplots`.
+    """
     width, height = _PANEL_INCHES
+    height = rows * max(height, _LINE_INCHES * len(beside) + 0.8)
+    height += _LINE_INCHES * -(-len(below) // _legend_columns(width * columns, below))
     return plt.subplots(
         rows,
         columns,
-        figsize=(width * columns + _LEGEND_INCHES * legend_beside, height * rows),
+        figsize=(width * columns + _entry_inches(beside), height),
         squeeze=False,
         layout="constrained",
         **options,
     )
 
 
-def legend_beside(axes: Axes) -> None:
-    """Put the legend to the right of the axes, where it hides nothing."""
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+def legend(figure: Figure, place: str) -> None:
+    """Put one legend for all panels where it hides nothing, chance last.
+
+    Args:
+        figure: made by `panels`.
+        place: "beside" or "below".
+    """
+    entries = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    labels = sorted(entries, key=lambda label: label == CHANCE["label"])
+    figure.legend(
+        [entries[label] for label in labels],
+        labels,
+        loc={"beside": "outside right center", "below": "outside lower center"}[place],
+        ncols=_legend_columns(figure.get_figwidth(), labels) if place == "below" else 1,
+        handlelength=1.8,
+        columnspacing=1.2,
+    )
+
+
+def _legend_columns(width: float, labels: Sequence[str]) -> int:
+    return max(1, int(width / _entry_inches(labels))) if labels else 1
+
+
+def _entry_inches(labels: Sequence[str]) -> float:
+    """Width of the longest of some texts, with its place in a legend."""
+    if not labels:
+        return 0.0
+    size = mpl.rcParams["font.size"]
+    points = max(TextPath((0, 0), label, size=size).get_extents().width for label in labels)
+    return points / 72 + _HANDLE_INCHES
 
 
 def percentages(axis: Axis) -> None:

@@ -39,6 +39,7 @@ from shadowmill.roles.splits import (
     shadow_half,
     target_half,
     victim_split,
+    with_rotating_validation,
     with_validation,
 )
 
@@ -108,9 +109,8 @@ def draw(
         num_examples: N, over which roles are defined.
         seed: of the study.
         validation: share of each model's non-members, from 0 to less than 1, that becomes
-            VALIDATION (rounded to a whole number, half to even). Members do not depend on it, and a
-            larger share includes the smaller one. Disjoint splits have a validation part of their
-            own.
+            VALIDATION, for shadows in turns. Members do not depend on it. Disjoint splits have a
+            validation part of their own.
         order_path: file for `read_scores`. Prefixes are then taken by ascending score, equal scores
             by index; without it, of `random_order`.
 
@@ -143,7 +143,9 @@ def draw(
     epoch_size = _epoch_size(protocol, rows)
     roles_MN = np.stack(
         [
-            with_validation(row, validation, seed, *key)
+            with_rotating_validation(row, validation, key[1] // 2, seed)
+            if key[0] == "shadow"
+            else with_validation(row, validation, seed, *key)
             for row, key in zip(rows, models.values(), strict=True)
         ]
     )

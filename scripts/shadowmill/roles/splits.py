@@ -165,3 +165,28 @@ def with_validation(row_N: np.ndarray, share: float, seed: int, *key: str | int)
     row_N = row_N.copy()
     row_N[chosen[: round(share * len(nonmembers))]] = VALIDATION
     return row_N
+
+
+def with_rotating_validation(row_N: np.ndarray, share: float, pair: int, seed: int) -> np.ndarray:
+    """Set some of the non-members of a shadow aside, taking turns among the pairs.
+
+    Drawn for each shadow by itself, the validation parts would leave some examples without enough
+    shadows that never saw them. Here pair p takes the p-th stretch of an endless repetition of one
+    permutation, and each of its two shadows those of the stretch that it does not train on. So P
+    pairs use each example ⌊P·share⌋ or ⌈P·share⌉ times, and further pairs change nothing.
+
+    Args:
+        row_N: (N,) int8 of a shadow.
+        share: length of a stretch over N, from 0 to 1.
+        pair: p.
+        seed: of the study.
+
+    Returns:
+        (N,) int8; about `share` of the NON_MEMBER are VALIDATION.
+    """
+    num = len(row_N)
+    order = generator("validation", seed, "pairs").permutation(num)
+    positions = np.arange(round(pair * share * num), round((pair + 1) * share * num)) % num
+    is_next = np.zeros(num, dtype=bool)
+    is_next[order[positions]] = True
+    return np.where(is_next & (row_N == NON_MEMBER), VALIDATION, row_N).astype(np.int8)

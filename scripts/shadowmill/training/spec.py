@@ -73,7 +73,7 @@ def initial_module(spec: ModelSpec, architecture: str, data: Data, private: bool
             module.load_state_dict(dict(spec.initial))
         except RuntimeError as error:
             raise ArtefactError(
-                f"{spec.name}: the model to start from does not fit {architecture}: {error}. "
-                "Delete it and rerun."
+                f"{spec.name}: the model to start from does not fit {architecture}: "
+                f"{' '.join(str(error).split())} Delete it and rerun."
             ) from error
     return module
