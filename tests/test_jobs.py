@@ -34,6 +34,21 @@ def test_a_defect_of_the_code_shows_its_traceback_in_terminal_and_log(tmp_path):
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()
 
 
+def test_a_library_that_logs_in_its_own_way_does_not_take_the_log(tmp_path):
+    early = "logging.basicConfig(format='mine: %(message)s')  # as some do when imported\n"
+    script = SCRIPT.replace("with job", early + "with job")
+    command = [sys.executable, "-c", script.format(body="pass"), str(tmp_path / "log")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert "INFO begun" in (tmp_path / "log").read_text()
+
+
+def test_warnings_go_to_the_log(tmp_path):
+    result = run("import warnings; warnings.warn('look here')", tmp_path / "log")
+    assert result.stderr == ""
+    assert "look here" in (tmp_path / "log").read_text()
+
+
 def test_what_is_logged_goes_to_the_log(tmp_path):
     result = run("pass", tmp_path / "log")
     assert result.returncode == 0

@@ -228,6 +228,58 @@ def test_a_safetensors_file_of_other_makers_is_named(tmp_path):
         storage.read_tensors(path)
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (0,), ()])
+def test_metadata_can_be_read_alone(tmp_path, shape):
+    metadata = {"provenance": {"model": "target-42"}, "history": {"sparsity/a.b": [0.5, None]}}
+    storage.write_tensors(tmp_path / "m.safetensors", {"weight": torch.zeros(shape)}, metadata)
+    assert storage.read_metadata(tmp_path / "m.safetensors") == metadata
+
+
+def test_metadata_can_be_read_without_torch(tmp_path):
+    path = tmp_path / "m.safetensors"
+    storage.write_tensors(path, {"weight": torch.zeros(3, dtype=torch.bfloat16)}, {"a": 7})
+    code = (
+        "import sys; from shadowmill import storage;"
+        f"print(storage.read_metadata({str(path)!r}), 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    )
+    assert done.stdout.strip() == "{'a': 7} False"
+
+
+def test_metadata_of_a_missing_file_is_named_with_its_remedy(tmp_path):
+    path = tmp_path / "target-42.safetensors"
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(path))}: no such file.*Rerun"):
+        storage.read_metadata(path)
+
+
+@pytest.mark.parametrize("part", [0, 0.001, 0.1, 0.5, 0.999])
+def test_metadata_of_a_truncated_file_are_not_trusted(tmp_path, part):
+    path = tmp_path / "target-42.safetensors"
+    storage.write_tensors(path, {"weight": torch.zeros(5000)}, {"provenance": {}})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(
+        ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Delete it and rerun"
+    ):
+        storage.read_metadata(path)
+
+
+def test_metadata_of_other_makers_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "other.safetensors"
+    for metadata in (None, {"format": "pt"}):  # which is no JSON
+        save_file({"weight": torch.zeros(5)}, path, metadata)
+        with pytest.raises(ArtefactError, match=re.escape(str(path))):
+            storage.read_metadata(path)
+
+
 # Second names.
 
 

@@ -25,8 +25,34 @@ def test_names_and_shadow_counts():
         "lira_online": 6,
         "lira_fixed": 4,
         "lira_offline": 6,
+        "loss": 1,
     }
     assert len({attack.title for attack in ATTACKS.values()}) == len(ATTACKS)
+
+
+def test_only_the_loss_does_without_shadows_that_know_the_examples():
+    assert [name for name, attack in ATTACKS.items() if not attack.per_example] == ["loss"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_flag_tells_whether_shadows_of_other_examples_suffice(name):
+    """A bank of the disjoint protocol: no shadow ever saw the target's examples."""
+    rng = np.random.default_rng(1)
+    nobody_MN = np.zeros((ATTACKS[name].min_shadows, 20), dtype=bool)
+    bank = ScoreBank(rng.normal(size=(*nobody_MN.shape, 1)), nobody_MN, nobody_MN)
+    if ATTACKS[name].per_example:
+        with pytest.raises(ValueError, match=r"found 0 .* shadows for example 0"):
+            ATTACKS[name].score(bank, bank.phi_MNA[0])
+    else:
+        assert np.isfinite(ATTACKS[name].score(bank, bank.phi_MNA[0])).all()
+
+
+def test_the_entry_of_the_loss_runs_it():
+    rng = np.random.default_rng(0)
+    bank = ScoreBank(rng.normal(size=(3, 30, 2)), rng.random((3, 30)) < 0.5)
+    for row, score_N in enumerate(ATTACKS["loss"].leave_one_out(bank)):
+        found = ATTACKS["loss"].score(bank, bank.phi_MNA[row])
+        np.testing.assert_array_equal(found, score_N, strict=True)
 
 
 def test_import_is_light():

@@ -65,17 +65,17 @@ ONE_FAULT = {
         "studies.other.validation: dense+adversarial-1, dense+early_stopping-3 needs validation "
         "examples. Give a share of the non-members, for example 0.1, or use the protocol disjoint",
     ),
-    # Half of 1,797 leaves 898 to one of a pair: 0.0005 · 898 = 0.45.
-    "not one example for validation": (
-        {"studies.other.validation": 0.0005},
-        "studies.other.validation: 0.0005 of the 898 non-members of a model on digits is not one "
-        "example. Use a larger share",
+    # Half of 1,797 leaves 898 to one of a pair: 0.0217 · 898 = 19.5, 0.0216 · 898 = 19.4.
+    "too little validation": (
+        {"studies.other.validation": 0.0216},
+        "studies.other.validation: 0.0216 of the 898 non-members of a model on digits makes 19; at "
+        "least 20 must be set aside. Use a larger share",
     ),
     # 1,797 − 1,795 = 2 and 0.2 · 2 = 0.4.
-    "not one example beside a large subset": (
+    "no validation beside a large subset": (
         {"studies.prefixes.validation": 0.2, "studies.prefixes.subsets.sizes": [100, 1795]},
-        "studies.prefixes.validation: 0.2 of the 2 non-members of a model on digits is not one "
-        "example. Use a larger share",
+        "studies.prefixes.validation: 0.2 of the 2 non-members of a model on digits makes 0; at "
+        "least 1 must be set aside. Use a larger share",
     ),
     # Subsets.
     "subsets of disjoint": (
@@ -168,8 +168,38 @@ def test_each_attack_needs_so_many_shadows_and_no_more(raw, read, faults, attack
         ]
 
 
+# Pairs take turns in validating on an example: of P pairs at most ⌈P·share⌉ do. So one of four does
+# at 0.2 and 0.25, two of five at 0.3, three of six at 0.5, and LiRA online needs three that do not.
+@pytest.mark.parametrize(("share", "enough"), [(0.2, 8), (0.25, 8), (0.3, 10), (0.5, 12)])
+def test_shadows_that_validate_on_an_example_do_not_count(raw, read, faults, share, enough):
+    raw["studies"]["other"] |= {"models_per_job": 2, "attacks": ["lira_online"]}
+    raw["studies"]["other"] |= {"num_shadows": enough, "validation": share}
+    read(raw)
+    for shadows in range(2, enough, 2):
+        raw["studies"]["other"]["num_shadows"] = shadows
+        assert faults(raw) == [
+            f"studies.other.num_shadows: {shadows} are too few for lira_online, which needs "
+            f"{enough}, as validation takes {enough - 6} of them"
+        ]
+
+
+def test_attacks_without_examples_of_their_own_count_all_shadows(raw, study):
+    raw["studies"]["other"] |= {"num_shadows": 2, "models_per_job": 2}
+    raw["studies"]["other"] |= {"attacks": ["loss"], "validation": 0.5}
+    assert study("other").num_shadows == 2
+
+
+@pytest.mark.parametrize(("shadows", "share"), [(8, 0.2), (8, 0.25), (10, 0.3), (12, 0.5)])
+def test_the_roles_leave_as_many_shadows_as_are_counted_on(tmp_path, shadows, share):
+    models = {f"shadow-{k}": ["shadow", k] for k in range(shadows)}
+    draw(tmp_path / "roles.h5", models, 200, 0, validation=share)
+    roles_MN = load(tmp_path / "roles.h5").roles_MN
+    validating_PN = (roles_MN.reshape(shadows // 2, 2, 200) == VALIDATION).any(axis=1)
+    assert (shadows - 2 * validating_PN.sum(axis=0)).min() >= 6
+
+
 def test_at_least_one_attack_needs_several_pairs():
-    # Or the test above would be empty.
+    # Or most of the tests above would be empty.
     assert ATTACKS["lira_online"].min_shadows == 6
 
 
@@ -240,10 +270,11 @@ def test_members_of_the_roles(study, tmp_path, name, block, members, others):
     assert (roles_MN == NON_MEMBER).sum(axis=1).min() == others
 
 
-@pytest.mark.parametrize(("share", "num"), [(0.0006, 1), (0.1, 90)])
-def test_validation_of_the_roles(raw, study, tmp_path, share, num):
-    raw["studies"]["other"]["validation"] = share
+def test_at_the_smallest_share_every_shadow_has_validation(raw, study, tmp_path):
+    raw["studies"]["other"] |= {"validation": 0.0218, "num_shadows": 64}
     other = study("other")
-    draw(tmp_path / "roles.h5", other.keys("shadow-00"), 1797, 0, validation=other.validation)
-    roles_MN = load(tmp_path / "roles.h5").roles_MN
-    assert set((roles_MN == VALIDATION).sum(axis=1)) == {num}
+    keys = {name: key for b in other.shadow_blocks for name, key in other.keys(b).items()}
+    draw(tmp_path / "roles.h5", keys, 1797, 0, validation=other.validation)
+    counts_M = (load(tmp_path / "roles.h5").roles_MN == VALIDATION).sum(axis=1)
+    assert counts_M.min() > 0
+    assert counts_M.mean() == pytest.approx(20, abs=1)

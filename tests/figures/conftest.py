@@ -8,77 +8,137 @@ from shadowmill import roles, storage
 from shadowmill.config import Cell
 from shadowmill.tables import identity, write_csv
 
-VARIANTS = ["dense", "static-0.5", "static-0.9", "dpf-0.9"]
+PRUNED = ["dense", "static-0.5", "static-0.9", "dpf-0.9"]
+DEFENDED = [
+    "dense",
+    "slim-0.7",
+    "my_method-0.7",
+    "dense+early_stopping-5",
+    "dense+ppb-2",
+    "dense+ppb-4",
+    "slim-0.7+ppb-4",
+    "dense+adversarial-1",
+    "dense+label_smoothing-0.1",
+]
 NUM_SHADOWS, NUM_EXAMPLES = 6, 60
-CELLS = [Cell("main", *key) for key in product(["digits", "cifar10"], ["small_convnet"], VARIANTS)]
+NOT_ADAPTIVE = "slim-0.7+ppb-4"  # of the defended variants, attacked with undefended shadows
+
+
+def cells_of(variants):
+    keys = product(["digits", "cifar10"], ["small_convnet"], variants)
+    return [Cell("main", *key) for key in keys]
+
+
+@pytest.fixture(params=[PRUNED, DEFENDED], ids=["pruned", "defended"])
+def cells(request):
+    """Configurations of a study without and of one with defences."""
+    return cells_of(request.param)
 
 
 @pytest.fixture
-def training_path(tmp_path):
-    random = np.random.default_rng(0)
-    rows = [
-        identity(cell) | {"model": f"m-{k}", "test_accuracy": random.uniform(0.6, 0.9)}
-        for cell in CELLS
-        for k in range(8)
-    ]
-    write_csv(tmp_path / "training.csv", pd.DataFrame(rows))
-    return str(tmp_path / "training.csv")
+def pruned_cells():
+    return cells_of(PRUNED)
 
 
 @pytest.fixture
-def membership_path(tmp_path):
+def defended_cells():
+    return cells_of(DEFENDED)
+
+
+@pytest.fixture
+def write_training(tmp_path):
+    def write(cells):
+        random = np.random.default_rng(0)
+        rows = [
+            identity(cell) | {"model": f"m-{k}", "test_accuracy": random.uniform(0.6, 0.9)}
+            for cell in cells
+            for k in range(8)
+        ]
+        write_csv(tmp_path / "training.csv", pd.DataFrame(rows))
+        return str(tmp_path / "training.csv")
+
+    return write
+
+
+@pytest.fixture
+def write_membership(tmp_path):
+    def write(cells):
+        path = str(tmp_path / "membership.csv")
+        write_csv(path, pd.DataFrame(membership_rows(cells)))
+        return path
+
+    return write
+
+
+def membership_rows(cells):
     """With an undefined value, as a small pool has it."""
     random = np.random.default_rng(1)
     rows = []
-    for cell, metric in product(CELLS, ("auc", "tpr_at_fpr_0.01")):
+    for cell, metric in product(cells, ("auc", "tpr_at_fpr_0.01")):
         value = random.uniform(0.5, 0.7) if metric == "auc" else random.uniform(0.01, 0.1)
         if cell.path == ("cifar10", "small_convnet", "dense") and metric != "auc":
             value = np.nan
-        for target in ("shadows-pooled", "shadows-mean", "target-1"):
+        who = "targets" if cell.variant == NOT_ADAPTIVE else "shadows"
+        for target in (f"{who}-pooled", f"{who}-mean", "target-1"):
             numbers = {"value": value, "ci_low": value * 0.9, "ci_high": value * 1.1}
             names = {"target": target, "attack": "lira_online", "metric": metric}
             rows.append(identity(cell) | names | numbers)
-    write_csv(tmp_path / "membership.csv", pd.DataFrame(rows))
-    return str(tmp_path / "membership.csv")
+    return rows
 
 
 @pytest.fixture
-def attack_paths(tmp_path):
+def write_attacks(tmp_path):
     """Attack file of every configuration."""
-    random = np.random.default_rng(2)
-    roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
-    paths = {}
-    for number, cell in enumerate(CELLS):
-        score = random.normal(size=roles_MN.shape) + (roles_MN == roles.MEMBER) * (1 + number / 8)
-        arrays = {
-            "targets": ["target-1"],
-            "shadows": [f"shadow-00-{k}" for k in range(NUM_SHADOWS)],
-            "score": score[:1],
-            "target_roles": roles_MN[:1],
-            "leave_one_out": score,
-            "shadow_roles": roles_MN,
-        }
-        paths[cell] = str(tmp_path / f"attack-{number}.h5")
-        storage.write_hdf5(paths[cell], arrays, {})
-    return paths
+
+    def write(cells):
+        random = np.random.default_rng(2)
+        roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
+        roles_MN[2, ::9] = roles.VALIDATION
+        roles_MN[3, 1::9] = roles.UNUSED
+        member_MN = roles_MN == roles.MEMBER
+        paths = {}
+        for number, cell in enumerate(cells):
+            score = random.normal(size=roles_MN.shape) + member_MN * (1 + number / 8)
+            arrays = {
+                "targets": ["target-1", "target-2"],
+                "shadows": [f"shadow-00-{k}" for k in range(NUM_SHADOWS)],
+                "score": score[2:4] + 1,
+                "target_roles": roles_MN[2:4],
+                "leave_one_out": score,
+                "shadow_roles": roles_MN,
+            }
+            paths[cell] = str(tmp_path / f"attack-{number}.h5")
+            adaptive = cell.variant != NOT_ADAPTIVE
+            storage.write_hdf5(paths[cell], arrays, {}, adaptive=adaptive)
+        return paths
+
+    return write
 
 
-@pytest.fixture(params=[1, 3], ids=["grey", "colour"])
+@pytest.fixture(params=["grey", "colour", "tabular"])
 def example_files(tmp_path, request):
     """Arguments of the figure of single examples."""
     random = np.random.default_rng(3)
-    images = random.integers(0, 256, (NUM_EXAMPLES + 5, 8, 8, request.param), dtype=np.uint8)
-    moments = {"mean": np.full(request.param, 0.5), "std": np.full(request.param, 0.3)}
+    shape = {"grey": (8, 8, 1), "colour": (8, 8, 3), "tabular": (11,)}[request.param]
+    is_table = request.param == "tabular"
+    inputs = random.integers(0, 2 if is_table else 256, (NUM_EXAMPLES + 5, *shape))
     storage.write_hdf5(
         tmp_path / "data.h5",
-        {"images": images, "labels": np.arange(NUM_EXAMPLES + 5) % 2, **moments},
+        {
+            "features" if is_table else "images": inputs.astype("f4" if is_table else "u1"),
+            "labels": np.arange(NUM_EXAMPLES + 5) % 2,
+            "mean": np.full(shape[-1], 0.5),
+            "std": np.full(shape[-1], 0.3),
+        },
         {},
-        name="digits",
+        name="location" if is_table else "digits",
+        kind="tabular" if is_table else "image",
         pool_size=NUM_EXAMPLES,
         class_names=["even", "odd"],
         digest="x",
     )
     roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
+    roles_MN[2, ::9] = roles.VALIDATION
     phi = random.normal(size=(*roles_MN.shape, 1)).astype(np.float32)
     nothing = np.full(NUM_SHADOWS, np.nan)
     arrays = {
@@ -89,6 +149,7 @@ def example_files(tmp_path, request):
         "test_loss": nothing,
         "models": [f"shadow-00-{k}" for k in range(NUM_SHADOWS)],
         "sparsity": np.zeros(NUM_SHADOWS),
+        "epochs": np.ones(NUM_SHADOWS, dtype=int),
         "training_seconds": np.ones(NUM_SHADOWS),
     }
     storage.write_hdf5(tmp_path / "scores.h5", arrays, {}, training_settings={})
@@ -99,7 +160,9 @@ def example_files(tmp_path, request):
     )
     write_csv(tmp_path / "examples.csv", table)
     return {
-        "cell": CELLS[2],
+        "cell": Cell("main", "location", "mlp", "l1_unstructured-0.7+ppb-4")
+        if is_table
+        else Cell("main", "digits", "small_convnet", "static-0.9"),
         "data_path": str(tmp_path / "data.h5"),
         "score_paths": [str(tmp_path / "scores.h5")],
         "examples_path": str(tmp_path / "examples.csv"),

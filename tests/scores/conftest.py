@@ -8,6 +8,8 @@ SETTINGS = {
     "architecture": "small_convnet",
     "recipe": {"epochs": 5, "learning_rate": 0.1},
     "pruning": {"method": "dense", "sparsity": 0.0},
+    "defense": {"name": "none"},
+    "pretraining": None,
     "protocol": "half",
     "seed": 0,
 }
@@ -29,6 +31,7 @@ def write_scores(tmp_path):
             "models": models,
             "roles": random.integers(0, 4, (count, NUM_EXAMPLES), dtype=np.int8),
             "sparsity": random.random(count),
+            "epochs": random.integers(1, 100, count),
             "training_seconds": random.random(count),
         } | changes
         path = tmp_path / f"{block}.h5"

@@ -8,7 +8,7 @@ import pytest
 
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER
-from shadowmill.scores.files import read_scores
+from shadowmill.scores.files import check_same_settings, read_scores
 
 SETTINGS = {"recipe": {"epochs": 5, "learning_rate": 0.1}, "seed": 0, "protocol": "half"}
 
@@ -23,6 +23,7 @@ def test_blocks_are_joined_in_the_order_given(write_scores):
         (scores.test_accuracy_M, "test_accuracy"),
         (scores.test_loss_M, "test_loss"),
         (scores.sparsity_M, "sparsity"),
+        (scores.epochs_M, "epochs"),
         (scores.seconds_M, "training_seconds"),
     ):
         np.testing.assert_array_equal(found, np.concatenate([a[key], b[key]]), strict=True)
@@ -73,6 +74,16 @@ def test_a_setting_that_is_missing_differs(write_scores):
     second, _ = write_scores("shadow-01", settings=SETTINGS)
     with pytest.raises(ArtefactError, match=r": x\. "):
         read_scores([first, second])
+
+
+def test_settings_that_may_differ_are_named_one_by_one():
+    first = SETTINGS | {"defense": {"name": "none"}}
+    second = first | {"defense": {"name": "ppb", "value": 4.0}}
+    check_same_settings("b", second, "a", first, ignored=("defense",))
+    with pytest.raises(ArtefactError, match=r"b: .* of a: defense\. Delete"):
+        check_same_settings("b", second, "a", first)
+    with pytest.raises(ArtefactError, match=r"b: .* of a: seed\. Delete"):
+        check_same_settings("b", second | {"seed": 1}, "a", first, ignored=("defense",))
 
 
 @pytest.mark.parametrize("part", [0.3, 0.95])

@@ -61,6 +61,12 @@ def test_known_numbers_of_queries(mirror, shift, count):
     assert num_queries({"mirror": mirror, "shift": shift}) == count
 
 
+def test_features_have_the_identity_alone():
+    features = torch.arange(6.0).view(2, 3)
+    (view,) = views(features, {"mirror": False, "shift": 0})
+    assert torch.equal(view, features)
+
+
 def test_borders_are_reflections_by_hand():
     row = torch.tensor([[[[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]]])
     shifted = {tuple(view[0, 0, 1].tolist()) for view in views(row, {"mirror": False, "shift": 1})}

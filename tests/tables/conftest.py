@@ -24,12 +24,16 @@ def shadow_roles():
 
 @pytest.fixture
 def target_roles():
-    return np.stack([roles.target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
+    """(T, N), with some examples that a target neither trains on nor is tested on."""
+    roles_TN = np.stack([roles.target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
+    roles_TN[0, 2::11] = roles.UNUSED
+    roles_TN[1, 3::13] = roles.VALIDATION
+    return roles_TN
 
 
 @pytest.fixture
-def attack(tmp_path, shadow_roles, target_roles):
-    """Path and arrays of an attack file as `run_attack` writes it, with ties among the scores."""
+def write_attack(tmp_path, shadow_roles, target_roles):
+    """Write an attack file as `run_attack` does, with ties among the scores; path and arrays."""
     random = np.random.default_rng(0)
 
     def scores(roles_MN):
@@ -44,8 +48,18 @@ def attack(tmp_path, shadow_roles, target_roles):
         "leave_one_out": scores(shadow_roles),
         "shadow_roles": shadow_roles,
     }
-    storage.write_hdf5(tmp_path / "attack.h5", arrays, {})
-    return str(tmp_path / "attack.h5"), arrays
+
+    def write(adaptive):
+        path = str(tmp_path / f"attack-{adaptive}.h5")
+        storage.write_hdf5(path, arrays, {}, adaptive=adaptive)
+        return path, arrays
+
+    return write
+
+
+@pytest.fixture
+def attack(write_attack):
+    return write_attack(adaptive=True)
 
 
 @pytest.fixture
@@ -63,6 +77,7 @@ def write_scores(tmp_path):
             "test_loss": random.random(count) if official_test else np.full(count, np.nan),
             "models": models,
             "sparsity": random.random(count),
+            "epochs": random.integers(1, 100, count),
             "training_seconds": random.random(count) * 100,
         }
         path = tmp_path / f"{block}.h5"

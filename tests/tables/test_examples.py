@@ -40,7 +40,7 @@ def test_columns_and_rows(tabulated, tmp_path):
     table, arrays, labels = tabulated
     head = (tmp_path / "table.csv").read_text().splitlines()[0]
     assert head.startswith(
-        "study,dataset,architecture,variant,method,sparsity,defense,attack,example,label,"
+        "study,dataset,architecture,variant,method,sparsity,defense,strength,attack,example,label,"
     )
     assert {"memorization", "phi_in", "phi_out", "separation", "rank"} <= set(head.split(","))
     num_examples = arrays["roles"].shape[1]
@@ -65,9 +65,11 @@ def test_statistics_are_those_of_exposure(tabulated, attack):
         np.testing.assert_allclose(table[name], column, rtol=1e-7, atol=1e-12)
 
 
-def test_examples_unused_by_a_model_do_not_count_as_its_non_members(tabulated):
+@pytest.mark.parametrize(("model", "role"), [(0, roles.UNUSED), (3, roles.VALIDATION)])
+def test_examples_set_aside_by_a_model_do_not_count_as_its_non_members(tabulated, model, role):
     table, arrays, _ = tabulated
-    n = int(np.flatnonzero(arrays["roles"][0] == roles.UNUSED)[0])
-    phi_M = arrays["phi"][1:, n].mean(axis=1, dtype=np.float64)
-    out_M = arrays["roles"][1:, n] == NON_MEMBER
+    n = int(np.flatnonzero(arrays["roles"][model] == role)[0])
+    others = np.arange(len(arrays["roles"])) != model
+    phi_M = arrays["phi"][others, n].mean(axis=1, dtype=np.float64)
+    out_M = arrays["roles"][others, n] == NON_MEMBER
     assert table["phi_out"][n] == pytest.approx(phi_M[out_M].mean(), rel=1e-7)

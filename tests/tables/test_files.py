@@ -47,7 +47,14 @@ def test_identifying_columns():
         "method": "dpf",
         "sparsity": 0.95,
         "defense": "none",
+        "strength": 0.0,
     }
+
+
+def test_identifying_columns_of_a_defended_variant():
+    columns = identity(Cell("s", "digits", "resnet18", "slim-0.7+ppb-4"))
+    assert list(columns)[3:] == ["variant", "method", "sparsity", "defense", "strength"]
+    assert list(columns.values())[3:] == ["slim-0.7+ppb-4", "slim", 0.7, "ppb", 4.0]
 
 
 def test_tables_are_put_together_in_order(tmp_path):
@@ -123,6 +130,19 @@ def test_the_summary_has_a_line_for_every_data_set(tmp_path):
     for dataset in ("digits", "cifar10"):
         for variant in VARIANTS:
             assert sum(dataset in line and variant in line for line in lines) == 1
+
+
+def test_the_summary_of_defended_variants_reads_the_rows_of_their_targets(tmp_path):
+    """Under an adversary that is not adaptive: their shadows say nothing about them."""
+    paths = write_tables(tmp_path, ["dense", "dense+ppb-4"])
+    table = read_csv(paths[1])
+    defended = table["defense"] == "ppb"
+    table.loc[defended, "target"] = table.loc[defended, "target"].str.replace("shadows", "targets")
+    write_csv(paths[1], table)
+    lines = summarise(*paths).splitlines()
+    for variant, auc in (("dense", "0.600"), ("dense+ppb-4", "0.610")):
+        (line,) = [line for line in lines if line.split()[0] == variant]
+        assert f"{auc} [" in line
 
 
 def test_the_summary_of_a_single_variant_names_it(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shadowmill import storage
@@ -11,12 +12,12 @@ from shadowmill.errors import ArtefactError
 from shadowmill.metrics import ranking
 from shadowmill.metrics.bootstrap import two_way_bootstrap
 from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, clopper_pearson
-from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 from shadowmill.tables import membership, read_csv
 
 COLUMNS = (
-    "study,dataset,architecture,variant,method,sparsity,defense,target,attack,metric,value,"
-    "ci_low,ci_high,num_members,num_nonmembers"
+    "study,dataset,architecture,variant,method,sparsity,defense,strength,target,attack,metric,"
+    "value,ci_low,ci_high,num_members,num_nonmembers"
 )
 METRICS = ["auc", *(f"tpr_at_fpr_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05"))]
 
@@ -43,7 +44,7 @@ def test_columns_and_rows(table, tmp_path):
     assert head == COLUMNS
     assert len(lines) == 2 * (len(METRICS) + 2) + 2 * len(METRICS)
     assert all(
-        line.startswith("main,digits,small_convnet,static-0.9,static,0.9,none,") for line in lines
+        line.startswith("main,digits,small_convnet,static-0.9,static,0.9,none,0,") for line in lines
     )
     expected = {(t, m) for t in ("shadows-mean", "shadows-pooled") for m in METRICS}
     for target in ("target-42", "target-7"):
@@ -103,6 +104,72 @@ def test_shadows_have_the_mean_and_the_pooled_metric(table, attack):
     assert counts.to_numpy().tolist() == [smallest]
 
 
+def pooled_pieces(attack, kind, count):
+    pieces = [split(attack, row, kind) for row in range(count)]
+    return pieces, [np.concatenate(part) for part in zip(*pieces, strict=True)]
+
+
+def test_shadows_without_the_targets_defence_give_way_to_the_targets(cell, write_attack, tmp_path):
+    tables = {}
+    for adaptive in (True, False):
+        attack = write_attack(adaptive)
+        membership.tabulate(cell, "loss", attack[0], str(tmp_path / "t.csv"))
+        tables[adaptive] = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
+    found = tables[False]
+    joint = {target for target, _ in found.index if not target.startswith("target-")}
+    assert joint == {"targets-mean", "targets-pooled"}
+    pieces, together = pooled_pieces(attack, "target", 2)
+    mean = np.mean([ranking.auc(*piece) for piece in pieces])
+    assert found.loc[("targets-mean", "auc"), "value"] == pytest.approx(mean, rel=1e-8)
+    value = ranking.auc(*together)
+    assert found.loc[("targets-pooled", "auc"), "value"] == pytest.approx(value, rel=1e-8)
+    assert (found.loc["targets-pooled", "num_members"] == together[1].sum()).all()
+    assert (found.loc["targets-pooled", "num_nonmembers"] == (~together[1]).sum()).all()
+    low, high = found.loc[("targets-pooled", "auc"), ["ci_low", "ci_high"]]
+    assert low < value < high
+    # The targets' own rows are the same: their threshold is that of the shadows there are.
+    for target in ("target-42", "target-7"):
+        assert found.loc[target].equals(tables[True].loc[target])
+
+
+def test_a_single_target_has_an_interval_over_its_examples(cell, write_attack, tmp_path):
+    _, arrays = write_attack(False)
+    one = arrays | {key: arrays[key][:1] for key in ("targets", "score", "target_roles")}
+    storage.write_hdf5(tmp_path / "one.h5", one, {}, adaptive=False)
+    membership.tabulate(cell, "loss", str(tmp_path / "one.h5"), str(tmp_path / "t.csv"))
+    table = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
+    mean, together = (table.loc[(f"targets-{end}", "auc")] for end in ("mean", "pooled"))
+    assert mean["value"] == together["value"] == table.loc[("target-42", "auc"), "value"]
+    assert 0 < together["ci_low"] < together["value"] < together["ci_high"] < 1
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_the_headline_is_the_pooled_row_of_one_attack(cell, write_attack, tmp_path, adaptive):
+    tables = []
+    for name in ("lira_online", "loss"):
+        path = str(tmp_path / f"{name}.csv")
+        membership.tabulate(cell, name, write_attack(adaptive)[0], path)
+        tables.append(read_csv(path))
+    headline = membership.pooled(pd.concat(tables, ignore_index=True), "loss")
+    who = "shadows" if adaptive else "targets"
+    assert set(headline["target"]) == {f"{who}-pooled"}
+    assert set(headline["attack"]) == {"loss"}
+    assert headline["metric"].tolist() == METRICS
+
+
+def test_scores_of_examples_set_aside_change_nothing(cell, write_attack, tmp_path, table):
+    _, arrays = write_attack(True)
+    random = np.random.default_rng(5)
+    for scores, who in (("score", "target_roles"), ("leave_one_out", "shadow_roles")):
+        aside = (arrays[who] != MEMBER) & (arrays[who] != NON_MEMBER)
+        assert {UNUSED, VALIDATION} <= set(arrays[who][aside])
+        arrays[scores][aside] = random.choice([-1e9, 1e9], aside.sum())
+    storage.write_hdf5(tmp_path / "other.h5", arrays, {}, adaptive=True)
+    path = str(tmp_path / "other.csv")
+    membership.tabulate(cell, "lira_online", str(tmp_path / "other.h5"), path)
+    assert read_csv(path).set_index(["target", "metric"]).equals(table)
+
+
 def test_shadows_have_bootstrap_intervals_that_a_rerun_repeats(table, attack):
     roles_MN = attack[1]["shadow_roles"]
     expected = two_way_bootstrap(
@@ -120,8 +187,8 @@ def test_shadows_have_bootstrap_intervals_that_a_rerun_repeats(table, attack):
 
 
 def test_a_tpr_below_one_in_the_number_of_non_members_is_left_empty(table, tmp_path):
-    # 100 non-members of a target allow 10 and 1 false positives at 0.1 and 0.01; about 550 of all
-    # shadows no more than that at 0.01. All below is undefined.
+    # Fewer than 100 non-members of a target allow false positives at 0.1 alone; the 500 or so of
+    # all shadows also at 0.01. All below is undefined.
     with (tmp_path / "table.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["metric"].startswith("tpr")]
     assert len(rows) == 4 * 5
@@ -147,7 +214,7 @@ def test_one_false_positive_is_enough(cell, tmp_path, nonmembers, metric, missin
         "leave_one_out": score,
         "shadow_roles": roles_MN,
     }
-    storage.write_hdf5(tmp_path / "a.h5", arrays, {})
+    storage.write_hdf5(tmp_path / "a.h5", arrays, {}, adaptive=True)
     membership.tabulate(cell, "lira_online", str(tmp_path / "a.h5"), str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
     value = table.loc[("target-1", f"tpr_at_fpr_{metric}"), "value"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shadowmill import storage
-from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 from shadowmill.tables import read_csv, training
 
 
@@ -39,8 +39,8 @@ def rows_of(files):
 def test_columns(cell, files, tmp_path):
     tabulate(cell, files(), tmp_path)
     assert (tmp_path / "table.csv").read_text().splitlines()[0] == (
-        "study,dataset,architecture,variant,method,sparsity,defense,model,role,train_accuracy,"
-        "test_accuracy,train_loss,test_loss,test_set,num_members,achieved_sparsity,epochs,"
+        "study,dataset,architecture,variant,method,sparsity,defense,strength,model,role,"
+        "train_accuracy,test_accuracy,train_loss,test_loss,test_set,num_members,achieved_sparsity,epochs,"
         "training_seconds"
     )
 
@@ -60,8 +60,8 @@ def test_accuracies_and_losses_with_an_official_test_set(cell, files, tmp_path):
         assert row["test_loss"] == pytest.approx(arrays["test_loss"], rel=1e-8)
         assert row["num_members"] == member.sum()
         assert row["achieved_sparsity"] == pytest.approx(arrays["sparsity"], rel=1e-8)
+        assert row["epochs"] == arrays["epochs"]
         assert row["training_seconds"] == pytest.approx(arrays["training_seconds"], rel=1e-8)
-    assert set(table["epochs"]) == {5}
     assert set(table["sparsity"]) == {0.9}
 
 
@@ -75,6 +75,18 @@ def test_non_members_stand_in_for_a_test_set(cell, files, tmp_path):
         assert table.loc[name, "test_accuracy"] == pytest.approx(accuracy, rel=1e-8)
         loss = slow_loss(arrays["phi"][:, 0])[held_out].mean()
         assert table.loc[name, "test_loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_examples_set_aside_are_neither_trained_on_nor_held_out(cell, files, tmp_path):
+    written = files(official_test=False)
+    before = tabulate(cell, written, tmp_path)
+    for path, arrays in written:
+        aside = (arrays["roles"] == UNUSED) | (arrays["roles"] == VALIDATION)
+        assert aside.any()
+        arrays["phi"][aside] = -1000
+        arrays["correct"][aside] ^= True
+        storage.write_hdf5(path, arrays, {}, training_settings={"recipe": {}})
+    assert tabulate(cell, written, tmp_path).equals(before)
 
 
 def test_losses_of_very_confident_models_are_exact(cell, write_scores, target_roles, tmp_path):

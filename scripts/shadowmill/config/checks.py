@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from shadowmill.architectures import ARCHITECTURES
@@ -198,9 +199,7 @@ def _protocol_faults(
 
 
 def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
-    shadows, pairs = study["num_shadows"], study["num_shadows"] // 2
-    # So many pairs have neither part of an example set aside for validation.
-    complete = 2 * (pairs - math.ceil(pairs * study["validation"]))
+    shadows, share = study["num_shadows"], study["validation"]
     for index, name in enumerate(study["attacks"]):
         row = ATTACKS[name]
         if row.per_example and study["protocol"] == "disjoint":
@@ -209,12 +208,21 @@ def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
                 f"{key}.attacks[{index}]: {name} needs shadows that trained on the target's "
                 f"examples, which the protocol disjoint rules out. Possible: {general}"
             )
-        elif row.per_example and complete < row.min_shadows:
-            less = f", as validation takes {shadows - complete}" if study["validation"] else ""
+            continue
+        lost = share if row.per_example else 0
+        if _complete_shadows(shadows, lost) < row.min_shadows:
+            needed = next(n for n in count(2, 2) if _complete_shadows(n, lost) >= row.min_shadows)
+            less = f", as validation takes {needed - row.min_shadows} of them" if lost else ""
             yield (
-                f"{key}.num_shadows: {shadows} are too few for {name}, which needs "
-                f"{row.min_shadows + shadows - complete}{less}"
+                f"{key}.num_shadows: {shadows} are too few for {name}, which needs {needed}{less}"
             )
+
+
+def _complete_shadows(shadows: int, share: float) -> int:
+    """How many shadows, at least, are of pairs that do not validate on a given example."""
+    pairs = shadows // 2
+    # Pairs take turns, see `shadowmill.roles.splits.with_rotating_validation`.
+    return 2 * (pairs - math.ceil(pairs * share))
 
 
 def _defense_faults(

@@ -10,6 +10,9 @@ from shadowmill.training import steps_per_epoch
 
 _TIMES = {"one_shot": ("epoch",), "cubic": ("every", "target_epoch")}
 _ALL_TIMES = {key for keys in _TIMES.values() for key in keys}
+# What a shadow validates on is a stretch of the pool less its members: of 40 examples, 20 on
+# average, and none with a chance of 2⁻⁴⁰.
+_FEWEST_VALIDATION = 20
 
 
 def pruning_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
@@ -121,13 +124,15 @@ def _validation_faults(key: str, study: Mapping[str, Any], dataset: str) -> Iter
     if pool is None or not share or study["protocol"] == "disjoint":
         return
     sizes = [size for size in study.get("subsets", {}).get("sizes", []) if size < pool]
-    nonmembers = min([pool // 2, *(pool - size for size in sizes)])
-    # As `shadowmill.roles.splits.with_validation` rounds.
-    if not round(share * nonmembers):
-        yield (
-            f"{key}.validation: {share} of the {nonmembers} non-members of a model on {dataset} is "
-            "not one example. Use a larger share"
-        )
+    groups = [(pool // 2, _FEWEST_VALIDATION), *((pool - size, 1) for size in sizes)]
+    for nonmembers, needed in groups:
+        num = round(share * nonmembers)
+        if num < needed:
+            yield (
+                f"{key}.validation: {share} of the {nonmembers} non-members of a model on "
+                f"{dataset} makes {num}; at least {needed} must be set aside. Use a larger share"
+            )
+            return
 
 
 def _subset_faults(

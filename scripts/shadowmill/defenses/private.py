@@ -15,6 +15,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ from shadowmill.seeds import seed_of
 _LARGEST_EPSILON = 500.0
 
 
+@cache
 def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
     """The ε of a training.
 
@@ -59,6 +61,7 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     return max(bound, 0.0) if bound <= _LARGEST_EPSILON else math.inf
 
 
+@cache  # models of a block ask for the same, and it takes seconds
 def noise_multiplier(target_epsilon: float, sample_rate: float, steps: int, delta: float) -> float:
     """The smallest σ, nearly, with which a training is (ε, δ)-differentially private.
 

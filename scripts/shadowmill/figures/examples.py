@@ -46,7 +46,7 @@ def plot(
             _draw_histogram(axes[top + 1, column], shadows, example)
         axes[top, 0].set_ylabel(f"{kind}\nexposed", rotation=0, ha="right", va="center")
         axes[top + 1, 0].set_ylabel("shadow models")
-    axes[1, 0].legend(loc="upper left", handlelength=1, fontsize=7)
+    style.legend(figure, "below")
     title = style.variant_title(Variant.parse(cell.variant))
     figure.suptitle(f"{style.setting_title(cell.dataset, cell.architecture)}, {title}", fontsize=9)
     style.save(figure, outputs)

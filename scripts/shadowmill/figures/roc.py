@@ -99,7 +99,7 @@ def _draw_panel(
             alpha=0.15,
             lw=0,
         )
-    lowest = 10 ** np.ceil(np.log10(10 * floor))
+    lowest = min(10 ** np.ceil(np.log10(10 * floor)), 0.1)
     panel.plot([lowest, 1], [lowest, 1], **style.CHANCE)
     panel.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1))
 

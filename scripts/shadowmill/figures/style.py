@@ -47,6 +47,7 @@ mpl.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
+        "axes.axisbelow": True,
         "grid.color": "#dddddd",
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.4,
@@ -77,16 +78,14 @@ def look(variant: Variant, others: Sequence[Variant] = ()) -> dict[str, Any]:
     Returns:
         Keyword arguments for matplotlib's lines.
     """
-    color, marker = _base_look(variant)
+    color, marker = own = _base_look(variant)
     base = np.array(mpl.colors.to_rgb(color))
-    alike = {v for v in (variant, *others) if treatment(v) == treatment(variant)}
-    if _base_look(variant) == _OWN_METHOD:
-        alike = {v for v in (variant, *others) if _base_look(v) == _OWN_METHOD}
+    alike = {v for v in (variant, *others) if _base_look(v) == own}
     if len(alike) > 1:
         order = sorted(alike, key=lambda v: (v.strength, v.sparsity, v.method))
         rank = order.index(variant) / (len(order) - 1)
-        # From two thirds of the way to white to the full colour, then a little darker.
-        light, dark = base + (1 - base) * 0.6, base * 0.6
+        # From half of the way to white to the full colour, then a little darker.
+        light, dark = base + (1 - base) * 0.55, base * 0.6
         base = light + (dark - light) * rank
     filling = {} if variant.defense == "none" else {"markerfacecolor": "white"}
     return {"color": tuple(base), "marker": marker, **filling}
