@@ -219,7 +219,7 @@ def table_files(study):
 
 def figure_files(study):
     """All figures of a study."""
-    cells = study.cells if study.compares_examples else ()
+    cells = study.own_shadow_cells if study.compares_examples else ()
     names = [*FIGURES, *(f"examples-{'-'.join(cell.path)}" for cell in cells)]
     return [f"results/{study.name}/figures/{name}.png" for name in names]
 
@@ -239,6 +239,8 @@ def table_parts(wildcards):
     study = study_of(wildcards)
     if wildcards.table == "membership_metrics":
         return cell_files(study, *(f"attacks/{attack}.csv" for attack in study.attacks))
+    if wildcards.table == "examples":
+        return [f"results/{cell.folder}/examples.csv" for cell in study.own_shadow_cells]
     return cell_files(study, f"{wildcards.table}.csv")
 
 

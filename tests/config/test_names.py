@@ -125,7 +125,7 @@ ONE_FAULT = {
     "a negative strength": (
         "studies.main.variants[1]",
         "dense+dp_sgd--1",
-        "studies.main.variants[1]: 'dense+dp_sgd--1': the ε or σ of dp_sgd must be more than 0",
+        "studies.main.variants[1]: 'dense+dp_sgd--1': the strength of dp_sgd must be more than 0",
     ),
     "a label smoothing of 1": (
         "studies.main.variants[1]",

@@ -13,7 +13,7 @@ KNOWN_VARIANTS = (
     "l1_structured-SPARSITY, l2_structured-SPARSITY, slim-SPARSITY"
 )
 KNOWN_DEFENSES = (
-    "Known: ppb-λ, relaxloss-α, adversarial-λ, dp_sgd-ε or σ, label_smoothing-smoothing, "
+    "Known: ppb-λ, relaxloss-α, adversarial-λ, dp_sgd-strength, label_smoothing-smoothing, "
     "weight_decay-decay, early_stopping-patience"
 )
 

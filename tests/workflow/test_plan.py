@@ -7,7 +7,7 @@ import pytest
 import yaml
 from checkouts import ROOT, SMALL, Checkout
 
-from shadowmill.config.validation import RESERVED
+from shadowmill.config.checks import RESERVED
 
 EVERYTHING = {
     "dataset": 1,

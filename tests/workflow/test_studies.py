@@ -169,6 +169,11 @@ def test_unaware_adversary_has_shadows_without_the_defence(others):
     }
 
 
+def test_examples_are_told_of_models_with_shadows_of_their_own(others):
+    examples = table(others, "unaware", "examples")
+    assert set(examples["variant"]) == {"dense", "fading-0.8"}
+
+
 def test_a_method_of_ones_own_prunes_whole_filters_and_then_freezes(others):
     history = table(others, "unaware", "training_history")
     history = history[(history["variant"] == "fading-0.8") & (history["model"] == "target-7")]

@@ -5,7 +5,12 @@ from collections import OrderedDict
 from torch import nn
 from torchvision.models import densenet, efficientnet, vgg
 
-from shadowmill.architectures.layers import adapted_stem, has_small_side, he_initialised
+from shadowmill.architectures.layers import (
+    GlobalAveragePool,
+    adapted_stem,
+    has_small_side,
+    he_initialised,
+)
 from shadowmill.architectures.noise import replace_random_layers
 
 
@@ -62,6 +67,7 @@ def efficientnet_b0(input_shape: tuple[int, int, int], num_classes: int) -> nn.M
     """
     network = efficientnet.efficientnet_b0(num_classes=num_classes)
     network.features[0][0] = adapted_stem(network.features[0][0], input_shape)
+    network.avgpool = GlobalAveragePool()
     replace_random_layers(network)
     return network
 
@@ -70,7 +76,7 @@ def _classifier_on(features: nn.Sequential, classifier: nn.Linear) -> nn.Module:
     return nn.Sequential(
         OrderedDict(
             features=features,
-            avgpool=nn.AdaptiveAvgPool2d(1),
+            avgpool=GlobalAveragePool(),
             flatten=nn.Flatten(),
             classifier=classifier,
         )

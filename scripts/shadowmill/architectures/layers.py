@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 # Sides in pixels up to which the ImageNet networks keep the resolution of their input. Their own
 # stems would leave an image of 32 pixels 8 wide before the first block.
@@ -39,6 +39,14 @@ def adapted_stem(
     )
     nn.init.kaiming_normal_(conv.weight, mode=fan, nonlinearity="relu")
     return conv
+
+
+class GlobalAveragePool(nn.Module):
+    """The mean over height and width; AdaptiveAvgPool2d(1) without its detour under vmap."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, 1, 1)."""
+        return inputs.mean(dim=(2, 3), keepdim=True)
 
 
 def he_initialised(network: nn.Module) -> nn.Module:

@@ -7,7 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet as imagenet
 
-from shadowmill.architectures.layers import adapted_stem, has_small_side, he_initialised
+from shadowmill.architectures.layers import (
+    GlobalAveragePool,
+    adapted_stem,
+    has_small_side,
+    he_initialised,
+)
 
 
 class BasicBlock(imagenet.BasicBlock):
@@ -55,6 +60,7 @@ def _imagenet_resnet(
     network.conv1 = adapted_stem(network.conv1, input_shape)
     if has_small_side(input_shape):
         network.maxpool = nn.Identity()
+    network.avgpool = GlobalAveragePool()
     return network
 
 
@@ -102,7 +108,7 @@ def _cifar_resnet(
             bn1=nn.BatchNorm2d(16),
             relu=nn.ReLU(inplace=True),
             **stages,
-            avgpool=nn.AdaptiveAvgPool2d(1),
+            avgpool=GlobalAveragePool(),
             flatten=nn.Flatten(),
             fc=nn.Linear(64, num_classes),
         )

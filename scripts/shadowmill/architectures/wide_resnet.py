@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from shadowmill.architectures.layers import he_initialised
+from shadowmill.architectures.layers import GlobalAveragePool, he_initialised
 
 
 class PreActivationBlock(nn.Module):
@@ -54,7 +54,7 @@ def _wide_resnet(input_shape: tuple[int, int, int], num_classes: int, widen: int
             **stages,
             bn=nn.BatchNorm2d(in_channels),
             relu=nn.ReLU(inplace=True),
-            avgpool=nn.AdaptiveAvgPool2d(1),
+            avgpool=GlobalAveragePool(),
             flatten=nn.Flatten(),
             fc=nn.Linear(in_channels, num_classes),
         )

@@ -50,6 +50,7 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             *_name_faults(key, study, raw["recipes"]),
             *_variant_faults(key, study),
             *pruning_faults(key, study),
+            *_protocol_faults(key, study),
         ]
         yield from faults or _study_faults(key, study, raw["recipes"])
 
@@ -153,19 +154,14 @@ def _strength_faults(place: str, variant: Variant) -> Iterator[str]:
 def _study_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
     """Faults of a study whose names are all known."""
     variants = [Variant.parse(name) for name in study["variants"]]
-    yield from _protocol_faults(key, study, variants, recipes)
+    yield from _validation_faults(key, study, variants, recipes)
     yield from _attack_faults(key, study)
     yield from _defense_faults(key, study, variants)
     yield from _kind_faults(key, study, variants, recipes)
     yield from fit_faults(key, study, recipes)
 
 
-def _protocol_faults(
-    key: str,
-    study: Mapping[str, Any],
-    variants: Iterable[Variant],
-    recipes: Mapping[str, Any],
-) -> Iterator[str]:
+def _protocol_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
     shadows, block = study["num_shadows"], study["models_per_job"]
     disjoint = study["protocol"] == "disjoint"
     step = block if disjoint else math.lcm(block, 2)
@@ -183,6 +179,15 @@ def _protocol_faults(
         )
     if disjoint and "subsets" in study:
         yield f"{key}.subsets: needs the protocol half; use that, or remove this key"
+
+
+def _validation_faults(
+    key: str,
+    study: Mapping[str, Any],
+    variants: Iterable[Variant],
+    recipes: Mapping[str, Any],
+) -> Iterator[str]:
+    disjoint = study["protocol"] == "disjoint"
     if not disjoint and not study["validation"]:
         used = [study["recipe"], *([study["fine_tune"]] if "fine_tune" in study else [])]
         needing = [
@@ -239,6 +244,16 @@ def _defense_faults(
             yield (
                 f"{place}: a non-adaptive adversary has shadows without the defence; list "
                 f"{variant.undefended.name} too"
+            )
+        if (
+            study["adversary"] == "non_adaptive"
+            and "fine_tune" in study
+            and variant.method == "dense"
+            and variant.defense != "none"
+        ):
+            yield (
+                f"{place}: is fine-tuned, while dense is not; a non-adaptive adversary would have "
+                "no shadows like it. Prune it too, or use the adversary adaptive"
             )
         if variant.defense == "dp_sgd" and "fine_tune" in study:
             yield (

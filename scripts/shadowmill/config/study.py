@@ -172,6 +172,11 @@ class Study:
         return self.variant(name).undefended.name if self.adversary == "non_adaptive" else name
 
     @cached_property
+    def own_shadow_cells(self) -> tuple[Cell, ...]:
+        """The configurations whose shadows are their own, and can speak of their examples."""
+        return tuple(c for c in self.cells if self.shadow_variant(c.variant) == c.variant)
+
+    @cached_property
     def shadow_blocks(self) -> tuple[str, ...]:
         """Names of the blocks of shadow models: `shadow-00` and so on."""
         return tuple(f"shadow-{b:02d}" for b in range(self.num_shadows // self.models_per_job))

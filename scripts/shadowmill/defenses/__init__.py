@@ -34,7 +34,7 @@ DEFENSES: dict[str, Defense] = {
     # Nasr, Shokri and Houmansadr 2018, arXiv:1807.05852. λ weighs the gain of the attack.
     "adversarial": Defense("adversarial regularisation", "λ", None, needs_validation=True),
     # Abadi et al. 2016, arXiv:1607.00133. The study says which of the two the number is.
-    "dp_sgd": Defense("DP-SGD", "ε or σ", None, needs_validation=False),
+    "dp_sgd": Defense("DP-SGD", "strength", None, needs_validation=False),
     "label_smoothing": Defense(
         "label smoothing", "smoothing", "label_smoothing", needs_validation=False
     ),

@@ -10,7 +10,8 @@ def summarise(training_path: str, membership_path: str) -> str:
     """The main numbers of a study as aligned text, one line per configuration.
 
     Test accuracy is the mean over all models. The attack is the study's first; its numbers are of
-    all shadows attacked with each other, pooled, with 95 % intervals over models × examples.
+    all shadows attacked with each other, pooled, or of the targets where the shadows lack their
+    defence, with 95 % intervals over models × examples.
 
     Args:
         training_path: training_results.csv.
