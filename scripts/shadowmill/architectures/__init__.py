@@ -24,7 +24,8 @@ class Architecture:
         kind: of the examples it takes: `image` (C, H, W) or `tabular` (D,).
         batch_norm: whether it has any BatchNorm layer.
         stacked: whether the models of a job are trained in lock-step when `stacking` is auto.
-            Small networks are several times faster so; large ones fill the device alone.
+            True where `make benchmark` found it faster on CPUs (docs/performance.md); large
+            networks fill the device alone.
     """
 
     title: str
@@ -45,10 +46,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "resnet18": Architecture(title="ResNet-18", builder="resnet:resnet18"),
     "resnet34": Architecture(title="ResNet-34", builder="resnet:resnet34"),
     "resnet50": Architecture(title="ResNet-50", builder="resnet:resnet50"),
-    "resnet20": Architecture(title="ResNet-20", builder="resnet:resnet20", stacked=True),
-    "resnet32": Architecture(title="ResNet-32", builder="resnet:resnet32", stacked=True),
-    "resnet44": Architecture(title="ResNet-44", builder="resnet:resnet44", stacked=True),
-    "resnet56": Architecture(title="ResNet-56", builder="resnet:resnet56", stacked=True),
+    "resnet20": Architecture(title="ResNet-20", builder="resnet:resnet20"),
+    "resnet32": Architecture(title="ResNet-32", builder="resnet:resnet32"),
+    "resnet44": Architecture(title="ResNet-44", builder="resnet:resnet44"),
+    "resnet56": Architecture(title="ResNet-56", builder="resnet:resnet56"),
     "resnet110": Architecture(title="ResNet-110", builder="resnet:resnet110"),
     "wrn28_2": Architecture(title="WRN-28-2", builder="wide_resnet:wrn28_2"),
     "wrn28_10": Architecture(title="WRN-28-10", builder="wide_resnet:wrn28_10"),
