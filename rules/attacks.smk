@@ -1,6 +1,7 @@
-# Inputs:  the score files of a configuration; of shadows without its defence, if the study's
-#          adversary is not adaptive
-# Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{attack}.h5
+# Inputs:  the score files of a configuration, with the shadows of another one if the adversary is
+#          not adaptive; the data set where an attack looks at the examples themselves
+# Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{adversary}{attack}.h5, where
+#          {adversary} is nothing, non_adaptive/ or original/
 # Steps:   attack every target with the shadows, and every shadow with the other shadows
 
 
@@ -8,15 +9,16 @@ rule attack:
     """One attack on all models of a configuration."""
     input:
         target_scores=target_scores,
-        shadow_scores=shadow_scores,
+        shadow_scores=adversary_scores,
+        data=examples_for_attack,
     output:
-        f"{CELL}/attacks/{{attack}}.h5",
+        f"{CELL}/attacks/{{adversary}}{{attack}}.h5",
     log:
-        f"{LOGS}/attack-{{attack}}.log",
+        f"{LOGS}/attacks/{{adversary}}{{attack}}.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
-        adaptive=is_adaptive,
+        adversary=adversary_of,
         code=code_of("run_attack.py"),
     script:
         "../scripts/run_attack.py"

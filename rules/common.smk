@@ -15,6 +15,7 @@ os.environ.update(
     PYTHONPATH=f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
 )
 
+from shadowmill.attacks import ATTACKS
 from shadowmill.config import load
 from shadowmill.config.study import shadow_names
 from shadowmill.data import DATASETS
@@ -57,6 +58,7 @@ wildcard_constraints:
     architecture=any_of(a for s in STUDIES.values() for a in s.architectures),
     variant=any_of(v.name for s in STUDIES.values() for v in s.variants),
     attack=any_of(a for s in STUDIES.values() for a in s.attacks),
+    adversary="(non_adaptive/|original/)?",
     target=r"target-\d+(-\d+)?",
     shadow_block=r"\d\d+",
     block=r"target-\d+(-\d+)?|shadow-\d\d+",
@@ -82,6 +84,11 @@ def cell_of(wildcards):
 def headline(wildcards):
     """The first attack of the study."""
     return study_of(wildcards).attacks[0]
+
+
+def adversary_of(wildcards):
+    """The adversary that an attack file is about; adaptive ones have no folder of their own."""
+    return wildcards.adversary.rstrip("/") or "adaptive"
 
 
 def headline_scores(wildcards):
@@ -139,21 +146,35 @@ def target_scores(wildcards):
 
 
 def shadow_scores(wildcards):
-    """Score files of the shadows that a configuration is attacked with."""
+    """Score files of the shadows of a configuration."""
+    return files_of_scores(wildcards, study_of(wildcards).shadow_blocks)
+
+
+def adversary_scores(wildcards):
+    """Score files of the shadows that an adversary attacks a configuration with."""
     study = study_of(wildcards)
-    variant = study.shadow_variant(wildcards.variant)
+    variant = study.shadow_variant(wildcards.variant, adversary_of(wildcards))
     return files_of_scores(wildcards, study.shadow_blocks, variant)
+
+
+def examples_for_attack(wildcards):
+    """The data set, if an attack looks at the examples themselves."""
+    needed = "features" in ATTACKS[wildcards.attack].needs
+    return [ancient(f"results/data/{wildcards.dataset}.h5")] if needed else []
+
+
+def headline_attacks(wildcards):
+    """Scores of the study's first attack by its first adversary, on each configuration."""
+    study = study_of(wildcards)
+    return [
+        f"results/{cell.folder}/attacks/{study.attack_names(cell.variant)[0]}.h5"
+        for cell in study.cells
+    ]
 
 
 def all_scores(wildcards):
     """Score files of all models of a configuration."""
     return files_of_scores(wildcards, study_of(wildcards).blocks(wildcards.variant))
-
-
-def is_adaptive(wildcards):
-    """Whether the shadows were trained as the targets were."""
-    variant = wildcards.variant
-    return study_of(wildcards).shadow_variant(variant) == variant
 
 
 def order_file(wildcards):
@@ -208,7 +229,11 @@ def score_block_files(study):
 
 def attack_files(study):
     """All attack files of a study."""
-    return cell_files(study, *(f"attacks/{attack}.h5" for attack in study.attacks))
+    return [
+        f"results/{cell.folder}/attacks/{name}.h5"
+        for cell in study.cells
+        for name in study.attack_names(cell.variant)
+    ]
 
 
 def table_files(study):
@@ -238,7 +263,7 @@ def table_parts(wildcards):
     """Tables of the configurations that make up a table of a study."""
     study = study_of(wildcards)
     if wildcards.table == "membership_metrics":
-        return cell_files(study, *(f"attacks/{attack}.csv" for attack in study.attacks))
+        return [path.removesuffix(".h5") + ".csv" for path in attack_files(study)]
     if wildcards.table == "examples":
         return [f"results/{cell.folder}/examples.csv" for cell in study.own_shadow_cells]
     return cell_files(study, f"{wildcards.table}.csv")

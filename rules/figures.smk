@@ -6,9 +6,7 @@
 rule plot_roc:
     """ROC curves of the study's first attack."""
     input:
-        attacks=lambda wildcards: cell_files(
-            study_of(wildcards), f"attacks/{headline(wildcards)}.h5"
-        ),
+        attacks=headline_attacks,
     output:
         figure_output("roc", "ROC"),
     log:

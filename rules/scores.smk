@@ -17,7 +17,7 @@ rule score_block:
         "../envs/shadowmill.yaml"
     params:
         version=SCORES_VERSION,
-        settings=lambda wildcards: {"queries": study_of(wildcards).queries},
+        settings=lambda wildcards: study_of(wildcards).score_settings,
         models=lambda wildcards: study_of(wildcards).models(wildcards.block),
     script:
         "../scripts/score_models.py"

@@ -44,15 +44,16 @@ rule tabulate_history:
 rule tabulate_membership:
     """Metrics of one attack on a configuration, with intervals."""
     input:
-        attack=f"{CELL}/attacks/{{attack}}.h5",
+        attack=f"{CELL}/attacks/{{adversary}}{{attack}}.h5",
     output:
-        f"{CELL}/attacks/{{attack}}.csv",
+        f"{CELL}/attacks/{{adversary}}{{attack}}.csv",
     log:
-        f"{LOGS}/membership-{{attack}}.log",
+        f"{LOGS}/membership/{{adversary}}{{attack}}.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
         cell=cell_of,
+        adversary=adversary_of,
         code=code_of("tabulate_membership.py"),
     script:
         "../scripts/tabulate_membership.py"

@@ -8,6 +8,7 @@ with job(snakemake.log[0]):
         attack=snakemake.wildcards.attack,
         target_scores=snakemake.input.target_scores,
         shadow_scores=snakemake.input.shadow_scores,
-        adaptive=snakemake.params.adaptive,
+        adversary=snakemake.params.adversary,
+        data_path=next(iter(snakemake.input.data), None),
         output=snakemake.output[0],
     )

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from shadowmill.attacks import ScoreBank, loss
 from shadowmill.attacks.loss import loss_leave_one_out
-from shadowmill.scores.score import logit_scaled_confidence
+from shadowmill.scores.statistics import logit_scaled_confidence
 
 getcontext().prec = 400
 

@@ -73,7 +73,7 @@ studies:
     architectures: [small_convnet]
     variants: [dense, dense+label_smoothing-0.1]
     recipe: cycle
-    adversary: non_adaptive
+    adversaries: [non_adaptive]
     subsets: {sizes: [100, 900]}
     target_seeds: [1, 2]
     num_shadows: 8

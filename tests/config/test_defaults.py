@@ -33,7 +33,7 @@ def test_defaults_of_a_study(raw, read):
         "protocol": "half",
         "validation": 0,
         "seed": 0,
-        "adversary": "adaptive",
+        "adversaries": ["adaptive"],
         "pruning": {},
         "defenses": {
             "adversarial": {"attack_steps": 1},

@@ -294,9 +294,9 @@ ONE_FAULT = {
         "half, disjoint",
     ),
     "an unknown adversary": (
-        "studies.main.adversary",
-        "nonadaptive",
-        "studies.main.adversary: 'nonadaptive' is not allowed. Did you mean non_adaptive?",
+        "studies.main.adversaries",
+        ["nonadaptive"],
+        "studies.main.adversaries[0]: 'nonadaptive' is not allowed. Did you mean non_adaptive?",
     ),
     "an unknown criterion": (
         "studies.main.pruning.static.criterion",

@@ -107,11 +107,20 @@ ONE_FAULT = {
     ),
     "no pruned shadows for a non-adaptive adversary": (
         {
-            "studies.apart.adversary": "non_adaptive",
+            "studies.apart.adversaries": ["non_adaptive"],
             "studies.apart.variants": ["dense", "slim-0.5+ppb-4"],
         },
         "studies.apart.variants[1]: slim-0.5+ppb-4: a non-adaptive adversary has shadows without "
         "the defence; list slim-0.5 too",
+    ),
+    "original shadows without dense models": (
+        {
+            "studies.apart.adversaries": ["original"],
+            "studies.apart.variants": ["slim-0.5"],
+            "studies.apart.fine_tune": ...,
+            "studies.apart.pruning.slim.epoch": 1,
+        },
+        "studies.apart.adversaries: original shadows are dense; list dense under variants",
     ),
     # Fine-tuning.
     "fine-tuning of nothing": (

@@ -41,7 +41,7 @@ def test_a_study_is_what_is_written(config, name):
     assert [variant.name for variant in study.variants] == written["variants"]
     for key in ("num_shadows", "models_per_job"):
         assert getattr(study, key) == written[key]
-    defaults = {"protocol": "half", "validation": 0, "seed": 0, "adversary": "adaptive"}
+    defaults = {"protocol": "half", "validation": 0, "seed": 0}
     for key, default in defaults.items():
         assert getattr(study, key) == written.get(key, default)
     assert study.pruning == written.get("pruning", {})
@@ -63,7 +63,7 @@ def test_all_models_of_a_study_have_settings(config, name):
         variant = study.variant(cell.variant)
         assert settings["pruning"]["sparsity"] == variant.sparsity
         assert settings["defense"].get("value", 0) == variant.strength
-        shadows = study.blocks(study.shadow_variant(cell.variant))[len(study.targets) :]
+        shadows = study.blocks(cell.variant)[len(study.targets) :]
         assert sum(len(study.models(block)) for block in shadows) == study.num_shadows
 
 
@@ -116,7 +116,7 @@ def test_the_grid_of_dense_static_and_dynamic_pruning(config):
 def test_the_studies_of_defences_have_them_all(config, name):
     study = config.studies[name]
     assert {variant.defense for variant in study.variants} == {"none", *DEFENSES}
-    assert study.adversary == "adaptive"
+    assert study.adversaries == ("adaptive",)
     assert study.validation == 0.1
 
 

@@ -146,26 +146,56 @@ def test_shadows_of_subsets_train_on_halves(study):
     assert study("prefixes").keys("shadow-01")["shadow-01-3"] == ["shadow", 7]
 
 
-# The adversary.
+# The adversaries.
 
 
 @pytest.mark.parametrize("variant", ["dense", "slim-0.5", "slim-0.5+ppb-4"])
 def test_an_adaptive_adversary_has_shadows_of_each_variant(study, variant):
     apart = study("apart")
-    assert apart.shadow_variant(variant) == variant
+    assert apart.adversaries_of(variant) == ("adaptive",)
+    assert apart.shadow_variant(variant, "adaptive") == variant
     assert apart.blocks(variant) == ("target-1", "shadow-00")
 
 
 def test_a_non_adaptive_adversary_has_shadows_without_the_defence(study):
     prefixes = study("prefixes")
     targets = tuple(prefixes.targets)
-    assert prefixes.shadow_variant("dense") == "dense"
+    assert prefixes.adversaries_of("dense") == ("adaptive",)
     assert prefixes.blocks("dense") == (*targets, "shadow-00", "shadow-01")
-    assert prefixes.shadow_variant("dense+label_smoothing-0.1") == "dense"
-    assert prefixes.blocks("dense+label_smoothing-0.1") == targets
+    defended = "dense+label_smoothing-0.1"
+    assert prefixes.adversaries_of(defended) == ("non_adaptive",)
+    assert prefixes.shadow_variant(defended, "non_adaptive") == "dense"
+    assert prefixes.blocks(defended) == targets
+    assert [cell.variant for cell in prefixes.own_shadow_cells] == ["dense"]
 
 
-def test_a_non_adaptive_adversary_prunes_as_the_target_does(raw, study):
-    raw["studies"]["apart"]["adversary"] = "non_adaptive"
-    assert study("apart").shadow_variant("slim-0.5+ppb-4") == "slim-0.5"
-    assert study("apart").blocks("slim-0.5+ppb-4") == ("target-1",)
+def test_all_adversaries_of_one_study(raw, study):
+    raw["studies"]["apart"]["adversaries"] = ["adaptive", "non_adaptive", "original"]
+    apart = study("apart")
+    assert apart.adversaries_of("dense") == ("adaptive",)
+    assert apart.adversaries_of("slim-0.5") == ("adaptive", "original")
+    assert apart.adversaries_of("slim-0.5+ppb-4") == ("adaptive", "non_adaptive", "original")
+    assert apart.shadow_variant("slim-0.5+ppb-4", "non_adaptive") == "slim-0.5"
+    assert apart.shadow_variant("slim-0.5+ppb-4", "original") == "dense"
+    assert apart.blocks("slim-0.5+ppb-4") == ("target-1", "shadow-00")
+    (attack,) = apart.attacks
+    assert apart.attack_names("slim-0.5+ppb-4") == [
+        attack,
+        f"non_adaptive/{attack}",
+        f"original/{attack}",
+    ]
+
+
+def test_only_what_an_adversary_needs_is_trained(raw, study):
+    raw["studies"]["apart"]["adversaries"] = ["original"]
+    apart = study("apart")
+    assert apart.blocks("dense") == ("target-1", "shadow-00")
+    assert apart.blocks("slim-0.5") == ("target-1",)
+
+
+def test_scores_hold_what_the_attacks_need(study):
+    assert study("main").score_settings == {
+        "queries": {"mirror": False, "shift": 0},
+        "logits": False,
+        "sensitivity": False,
+    }

@@ -215,7 +215,7 @@ def test_static_depends_on_its_own_settings(raw, read):
         {"variants": ["dense", "dense+ppb-4"]},
         {"datasets": ["digits"]},
         {"description": "another"},
-        {"adversary": "non_adaptive"},
+        {"adversaries": ["non_adaptive"]},
         {"defenses": {"dp_sgd": {"delta": 0.1}}},
         {"fine_tune": "cycle"},
         # These change who trains on what; the roles are an input of their own.

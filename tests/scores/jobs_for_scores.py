@@ -90,7 +90,11 @@ class Models:
             roles_path=str(self.roles_path),
             models=paths or self.paths,
             output=str(output),
-            settings={"queries": queries or {"mirror": False, "shift": 0}},
+            settings={
+                "queries": queries or {"mirror": False, "shift": 0},
+                "logits": True,
+                "sensitivity": True,
+            },
             execution=EXECUTION,
             threads=1,
         )

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from shadowmill.scores.score import logit_scaled_confidence
+from shadowmill.scores.statistics import logit_scaled_confidence
 
 getcontext().prec = 200
 

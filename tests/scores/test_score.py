@@ -14,6 +14,7 @@ from shadowmill.data.store import load
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import UNUSED, VALIDATION
 from shadowmill.scores.files import read_scores
+from shadowmill.scores.statistics import entropy, modified_entropy
 from shadowmill.training.modelfile import read_model
 
 # With import-mode importlib, modules beside the tests are found through this.
@@ -74,8 +75,18 @@ def check_against_one_by_one(models, tmp_path, pool_size=POOL):
         np.testing.assert_allclose(found["phi"][row, :, 0], expected, rtol=1e-4, atol=1e-4)
         correct = (logits.argmax(dim=1) == labels).numpy()
         np.testing.assert_array_equal(found["correct"][row], correct)
+        np.testing.assert_allclose(found["logits"][row], logits, rtol=1e-4, atol=1e-4)
+        spread = entropy(logits).numpy()
+        np.testing.assert_allclose(found["entropy"][row], spread, rtol=1e-3, atol=1e-5)
+        modified = modified_entropy(logits, labels).numpy()
+        np.testing.assert_allclose(found["modified_entropy"][row], modified, rtol=1e-3, atol=1e-5)
+        moves = found["sensitivity"][row].any()  # a network pruned to death does not
+        assert moves == bool(logits.std(dim=0).any())
         if len(test_labels):
             logits = slow_logits(path, data, data.inputs[pool_size:])
+            expected = slow_phi(logits, test_labels)
+            found_phi = found["population_phi"][row]
+            np.testing.assert_allclose(found_phi, expected, rtol=1e-4, atol=1e-4)
             hits = (logits.argmax(dim=1) == test_labels).double().mean()
             assert found["test_accuracy"][row] == pytest.approx(hits.item(), rel=1e-12)
             loss = F.cross_entropy(logits, test_labels).item()
@@ -147,7 +158,11 @@ def test_a_score_file_can_be_read_with_its_facts(sparse, tmp_path):
     assert scores.training_settings == settings_of(STATIC) | {"precision": "float32"}
     with storage.open_hdf5(tmp_path / "scores.h5") as file:
         facts = storage.attribute(file)
-    assert facts["settings"] == {"queries": {"mirror": False, "shift": 0}}
+    assert facts["settings"] == {
+        "queries": {"mirror": False, "shift": 0},
+        "logits": True,
+        "sensitivity": True,
+    }
     assert facts["device"] == "cpu"
     assert facts["models"].keys() == {FIRST, SECOND}
 

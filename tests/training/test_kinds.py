@@ -24,7 +24,7 @@ from jobs_for_tests import (
 from shadowmill.defenses.private import epsilon
 from shadowmill.errors import ArtefactError, TrainingError
 from shadowmill.pruning.masks import check_masks
-from shadowmill.scores.score import logit_scaled_confidence
+from shadowmill.scores.statistics import logit_scaled_confidence
 from shadowmill.training.forward import stacked_forward
 
 

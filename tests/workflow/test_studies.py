@@ -112,7 +112,7 @@ OTHERS = SMALL | {
         "unaware": SMALL["studies"]["small"]
         | {
             "variants": ["dense", "dense+relaxloss-0.5", "fading-0.8"],
-            "adversary": "non_adaptive",
+            "adversaries": ["non_adaptive"],
             "target_seeds": [7, 8],
             "pruning": {
                 "fading": {

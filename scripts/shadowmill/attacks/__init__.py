@@ -29,6 +29,7 @@ class Attack:
         min_shadows: Smallest number of shadows, in complementary pairs, that both need.
         per_example: Whether shadows must have trained on the target's own examples, some on
             each and some not.
+        needs: further arrays of the score files (see `ScoreBank`), and `features` for the examples.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Attack:
     leave_one_out: Callable[[ScoreBank], NDArray[np.float64]]
     min_shadows: int
     per_example: bool
+    needs: frozenset[str] = frozenset()
 
 
 _LIRA_TITLES = {

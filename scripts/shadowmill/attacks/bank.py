@@ -1,10 +1,10 @@
 """The score bank: what every attack reads.
 
-Legend: M models, N examples, A queries.
+Legend: M models, N examples, A queries, K classes, Z population examples, D features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class ScoreBank:
-    """The scores of all shadow models of one variant, and who trained on what.
+    """The scores of some models of one variant, shadows or targets, and who trained on what.
 
     An example that is neither member nor non-member of a model (unused, or in its validation
     set) takes no part in any statistic of that model.
@@ -24,6 +24,19 @@ class ScoreBank:
         nonmember_MN: (M, N) bool, True where model m has never seen example n;
             ``~member_MN`` if not given.
         names: M model names, for messages; "model 0", "model 1", … if not given.
+        labels_N: (N,) int64, the true classes.
+        correct_MN: (M, N) bool, whether the identity query is classified correctly.
+        entropy_MN: (M, N) float, of the posterior of the identity query, nats.
+        modified_entropy_MN: (M, N) float, Song and Mittal 2021 (arXiv:2003.10595), Eq. 8, nats.
+        logits_MNK: (M, N, K) float32, of the identity query.
+        sensitivity_MNK: (M, N, K) float32, of the posterior to small changes of the input.
+        population_phi_MZ: (M, Z) float, φ of the identity query on examples that no model has
+            seen and that are not evaluated.
+        population_labels_Z: (Z,) int64.
+        features_ND: (N, D) float32, what the networks get as input, flattened.
+        population_features_ZD: (Z, D) float32.
+
+    All from `labels_N` on are None where they were not asked for, or are not to be had.
 
     Raises:
         ValueError: empty arrays, shapes or types that do not fit, φ that is not finite
@@ -35,6 +48,16 @@ class ScoreBank:
     member_MN: NDArray[np.bool_]
     nonmember_MN: NDArray[np.bool_] | None = None
     names: Sequence[str] | None = None
+    labels_N: NDArray[np.int64] | None = None
+    correct_MN: NDArray[np.bool_] | None = None
+    entropy_MN: NDArray[np.floating] | None = None
+    modified_entropy_MN: NDArray[np.floating] | None = None
+    logits_MNK: NDArray[np.float32] | None = None
+    sensitivity_MNK: NDArray[np.float32] | None = None
+    population_phi_MZ: NDArray[np.floating] | None = None
+    population_labels_Z: NDArray[np.int64] | None = None
+    features_ND: NDArray[np.float32] | None = None
+    population_features_ZD: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         self._check_scores()
@@ -47,6 +70,29 @@ class ScoreBank:
         self._check_roles()
         for name, phi_NA in zip(self.names, self.phi_MNA, strict=True):
             require_finite(phi_NA, name)
+
+    def select(self, models: Sequence[int] | NDArray[np.intp]) -> "ScoreBank":
+        """Some of the models, in the given order."""
+        models = np.asarray(models)
+        chosen = {
+            field.name: getattr(self, field.name)[models]
+            for field in fields(self)
+            if field.name.partition("_M")[2] and getattr(self, field.name) is not None
+        }
+        return replace(self, **chosen, names=tuple(self.names[index] for index in models))
+
+    def require(self, *statistics: str) -> None:
+        """Refuse to go on without some statistics.
+
+        Raises:
+            ValueError: one of them is None; names it.
+        """
+        for name in statistics:
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"{name} is not in the bank, and the attack needs it; score the models again "
+                    "with this attack in the study's list"
+                )
 
     def _check_scores(self) -> None:
         phi_MNA = self.phi_MNA

@@ -1,7 +1,8 @@
-"""LiRA, the likelihood-ratio attack, against one target or against every shadow in turn.
+"""LiRA, the likelihood-ratio attack, against given targets or against every shadow in turn.
 
 Carlini et al. (2022), "Membership inference attacks from first principles",
-arXiv:2112.03570, Algorithm 1 and Equation 4.
+arXiv:2112.03570, Algorithm 1 and Equation 4. Where the code published with the paper (TensorFlow
+Privacy, research/mi_lira_2021) departs from it, its formulas are modes of their own.
 
 Legend: M shadow models, T targets, N examples, A queries. Scores are put into the order
 (A, T, N) for the computation: the examples are then contiguous, and the masks broadcast.
@@ -13,15 +14,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.attacks.bank import ScoreBank, require_finite
+from shadowmill.attacks.bank import ScoreBank
 
-Mode = Literal["online", "fixed", "offline"]
-MODES: tuple[Mode, ...] = ("online", "fixed", "offline")
+Mode = Literal["online", "fixed", "offline", "two_sided_code", "code2021"]
+MODES: tuple[Mode, ...] = ("online", "fixed", "offline", "two_sided_code", "code2021")
+
+Location = Literal["mean", "median"]
+LOCATIONS: tuple[Location, ...] = ("mean", "median")
 
 SIGMA_FLOOR = 1e-6
 """Smallest σ in nats: shadows that agree to the last bit must not give an infinite score."""
 
-_MIN_PER_SIDE = {"online": 2, "fixed": 1, "offline": 2}
+_MIN_PER_SIDE = {"online": 2, "fixed": 1, "offline": 2, "two_sided_code": 2, "code2021": 1}
+_WITHOUT_IN = ("offline", "two_sided_code")
+_FROM_CODE = ("two_sided_code", "code2021")
 _CHUNK_ELEMENTS = 2**17  # float64 values per temporary array: 1 MB, which a core's cache holds
 
 Float = NDArray[np.float64]
@@ -30,13 +36,18 @@ Float = NDArray[np.float64]
 class _Comparison(NamedTuple):
     """Each target against the shadows of one side, IN or OUT, its own score left out."""
 
-    deviation_ATN: Float  # φ of the target minus the side's mean
-    sum_squares_ATN: Float  # of the side's residuals about that mean; T may be 1, for all alike
-    count_TN: Float  # shadows on the side
+    deviation_ATN: Float  # φ of the target minus the side's mean or median
+    sum_squares_ATN: Float  # of the side's residuals about its mean; T may be 1, for all alike
+    count_TN: Float  # shadows on the side; T may be 1
 
 
-def lira(bank: ScoreBank, target_phi_NA: NDArray[np.floating], mode: Mode = "online") -> Float:
-    """Score every example for membership in one target that is not in the bank.
+def lira(
+    shadows: ScoreBank,
+    targets: ScoreBank,
+    mode: Mode = "online",
+    location: Location | None = None,
+) -> Float:
+    """Score every example for membership in targets that are not among the shadows.
 
     With Gaussians fitted to the shadows' φ, and means taken over the queries:
 
@@ -48,49 +59,56 @@ def lira(bank: ScoreBank, target_phi_NA: NDArray[np.floating], mode: Mode = "onl
       that its code mixes in.
     - ``offline``: log Φ((φ − μ_out) / σ_out), one-sided as Equation 4, from OUT shadows alone.
       σ_out as for ``online``.
+    - ``two_sided_code``: −log N(φ; μ_out, σ_out), what the published code computes offline. It
+      takes a φ far below the OUT shadows for a member too.
+    - ``code2021``: the ratio with the published code's fixed variance: σ_in and σ_out are both
+      the standard deviation (divisor n) of the raw φ of all IN pairs, examples and queries
+      pooled, so that the spread between examples counts as noise.
 
     Args:
-        bank: Scores and roles of the M shadows.
-        target_phi_NA: (N, A) float, φ of the target in nats, same examples and queries.
+        shadows: Scores and roles of the M shadows.
+        targets: Scores of the T targets, same examples and queries.
         mode: One of ``MODES``.
+        location: Whether μ is the ``mean`` (the paper) or the ``median`` (its code) of the
+            shadows' φ; by default that of the mode's source. σ is about the mean in any case,
+            as in the code.
 
     Returns:
-        (N,) float64, nats, higher = more likely a member.
+        (T, N) float64, nats, higher = more likely a member.
 
     Raises:
-        ValueError: unknown mode, target scores that do not fit the bank or are not finite,
-            or too few shadows.
+        ValueError: unknown mode or location, targets that do not fit the shadows, or too few
+            shadows.
     """
-    _require_shadows(bank, mode, leave_one_out=False)
-    if target_phi_NA.shape != bank.phi_MNA.shape[1:]:
-        raise ValueError(
-            f"target_phi_NA has shape {target_phi_NA.shape}, expected {bank.phi_MNA.shape[1:]} "
-            "(examples, queries) like the bank; select the same examples and queries for both"
-        )
-    require_finite(target_phi_NA, "the target")
-    return _scores(bank, mode, target_phi_NA)[0]
+    _require_shadows(shadows, mode, leave_one_out=False)
+    require_same_examples(shadows, targets)
+    return _scores(shadows, mode, _resolve(location, mode), targets)
 
 
-def lira_leave_one_out(bank: ScoreBank, mode: Mode = "online") -> Float:
+def lira_leave_one_out(
+    shadows: ScoreBank, mode: Mode = "online", location: Location | None = None
+) -> Float:
     """Score every shadow as if it were the target, with the others as its shadows.
 
     Row m equals ``lira`` on the bank without model m, but all rows come from one set of
     sums: with r = φ − μ over the n shadows of a side, removing one of them moves the
     deviation to r·n/(n−1) and takes r²·n/(n−1) from the sum of squares. O(MNA), not O(M²NA).
+    The median without a shadow is read from the sorted φ, its rank skipped.
 
     Args:
-        bank: Scores and roles of the M shadows.
+        shadows: Scores and roles of the M shadows.
         mode: One of ``MODES``; see ``lira``.
+        location: ``mean`` or ``median``; see ``lira``.
 
     Returns:
         (M, N) float64, nats, higher = more likely a member. Examples that a model neither
         trained on nor holds as non-members are scored too.
 
     Raises:
-        ValueError: unknown mode, or too few shadows once one is left out.
+        ValueError: unknown mode or location, or too few shadows once one is left out.
     """
-    _require_shadows(bank, mode, leave_one_out=True)
-    return _scores(bank, mode, None)
+    _require_shadows(shadows, mode, leave_one_out=True)
+    return _scores(shadows, mode, _resolve(location, mode), None)
 
 
 def required_shadows(mode: Mode) -> int:
@@ -110,76 +128,205 @@ def required_shadows(mode: Mode) -> int:
     return 2 * (_MIN_PER_SIDE[mode] + 1)
 
 
+def require_same_examples(shadows: ScoreBank, targets: ScoreBank) -> None:
+    """Refuse targets that cannot be compared with the shadows example by example.
+
+    Args:
+        shadows: (M, N, A) scores.
+        targets: (T, N, A) scores.
+
+    Raises:
+        ValueError: they differ in the number of examples or queries.
+    """
+    if targets.phi_MNA.shape[1:] != shadows.phi_MNA.shape[1:]:
+        raise ValueError(
+            f"the targets' scores have shape {targets.phi_MNA.shape[1:]}, expected "
+            f"{shadows.phi_MNA.shape[1:]} (examples, queries) like the shadows'; select the same "
+            "examples and queries for both"
+        )
+
+
+def require_shadows_of_each_example(
+    sides: dict[str, NDArray[np.bool_]], needed: int, attack: str, *, leave_one_out: bool
+) -> None:
+    """Refuse a bank in which an example has too few shadows on some side.
+
+    Args:
+        sides: (M, N) bool by ``IN`` or ``OUT``, the shadows that count for that side.
+        needed: Shadows per example and side.
+        attack: What the attack is called in the message.
+        leave_one_out: Whether one shadow of the side is to be left out.
+
+    Raises:
+        ValueError: an example has fewer; names the first of the worst.
+    """
+    when = " once a model is left out" if leave_one_out else ""
+    for side, side_MN in sides.items():
+        left_N = side_MN.sum(axis=0) - (side_MN.any(axis=0) if leave_one_out else 0)
+        worst = int(left_N.argmin())
+        if left_N[worst] < needed:
+            raise ValueError(
+                f"{attack} found {left_N[worst]} {side} shadows for example {worst}{when}, "
+                f"expected at least {needed} for every example; use at least "
+                f"{2 * (needed + 1)} shadows in complementary pairs, or only examples that "
+                "enough shadows hold"
+            )
+
+
+def side_quantile(
+    value_AMN: Float, side_MN: NDArray[np.bool_], quantile: float, *, leave_one_out: bool
+) -> Float:
+    """Quantile of some models' values, per example, with linear interpolation.
+
+    ``numpy.quantile`` over ``value_AMN[:, side_MN[:, n], n]``, for every example n at once.
+
+    Args:
+        value_AMN: (A, M, N) float64.
+        side_MN: (M, N) bool, which models count for an example; at least one for each, or two
+            if one is left out.
+        quantile: Between 0 and 1; 0.5 is the median.
+        leave_one_out: Whether each model asks in turn, its own value left out.
+
+    Returns:
+        (A, 1, N) float64, or (A, M, N) if each model asks in turn.
+    """
+    outside_last_AMN = np.where(side_MN, value_AMN, np.inf)
+    order_AMN = outside_last_AMN.argsort(axis=1)
+    sorted_AMN = np.take_along_axis(outside_last_AMN, order_AMN, axis=1)
+    left_TN = side_MN.sum(axis=0, keepdims=True)
+    skipped_ATN = np.full((1, 1, 1), len(side_MN))
+    if leave_one_out:
+        # Models that do not count rank behind those that do, so that skipping them does nothing.
+        left_TN = left_TN - side_MN
+        skipped_ATN = np.empty_like(order_AMN)
+        ranks_1M1 = np.arange(len(side_MN))[None, :, None]
+        np.put_along_axis(skipped_ATN, order_AMN, ranks_1M1, axis=1)
+    position_TN = quantile * (left_TN - 1)
+    below_TN = position_TN.astype(np.intp)
+    low_ATN, high_ATN = (
+        np.take_along_axis(sorted_AMN, rank_TN + (rank_TN >= skipped_ATN), axis=1)
+        for rank_TN in (below_TN, np.minimum(below_TN + 1, left_TN - 1))
+    )
+    return low_ATN + (position_TN - below_TN) * (high_ATN - low_ATN)
+
+
+def pooled_normal(
+    value_MN: NDArray[np.floating], side_MN: NDArray[np.bool_], *, leave_one_out: bool
+) -> tuple[Float, Float]:
+    """Mean and variance (divisor n) of the values of all (model, example) pairs of a side.
+
+    Each model's own moments are combined, which loses no digits to cancellation when one
+    of them is left out.
+
+    Args:
+        value_MN: (M, N) or (M, N, A) float; all queries of a pair are pooled too.
+        side_MN: (M, N) bool, the pairs that count.
+        leave_one_out: Whether each model asks in turn, its own pairs left out.
+
+    Returns:
+        Means and variances, both (1,) float64, or (M,) if each model asks in turn; NaN where no
+        pair is left. The variance is floored at ``SIGMA_FLOOR`` squared.
+    """
+    num_models = len(side_MN)
+    count_M, mean_M, sum_squares_M = np.zeros((3, num_models))
+    for model, own_N in enumerate(side_MN):
+        values = value_MN[model][own_N].astype(np.float64)
+        if values.size:
+            count_M[model] = values.size
+            mean_M[model] = values.mean()
+            sum_squares_M[model] = ((values - mean_M[model]) ** 2).sum()
+    kept_TM = 1 - np.eye(num_models) if leave_one_out else np.ones((1, num_models))
+    weight_TM = kept_TM * count_M
+    count_T = weight_TM.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        mean_T = weight_TM @ mean_M / count_T
+        between_T = (weight_TM * (mean_M - mean_T[:, None]) ** 2).sum(axis=1)
+        variance_T = (kept_TM @ sum_squares_M + between_T) / count_T
+    return mean_T, np.maximum(variance_T, SIGMA_FLOOR**2)
+
+
+def log_ratio(term_in: tuple[Float, Float], term_out: tuple[Float, Float]) -> Float:
+    """Log ratio of two normal densities, each given as deviation from its mean and variance."""
+    (dev_in, var_in), (dev_out, var_out) = term_in, term_out
+    return 0.5 * (np.log(var_out / var_in) + dev_out**2 / var_out - dev_in**2 / var_in)
+
+
 def _require_mode(mode: str) -> None:
     if mode not in MODES:
         raise ValueError(f"unknown LiRA mode {mode!r}, expected one of {', '.join(MODES)}")
 
 
+def _resolve(location: Location | None, mode: Mode) -> Location:
+    if location is None:
+        return "median" if mode in _FROM_CODE else "mean"
+    if location not in LOCATIONS:
+        raise ValueError(
+            f"unknown LiRA location {location!r}, expected one of {', '.join(LOCATIONS)}"
+        )
+    return location
+
+
 def _sides(bank: ScoreBank, mode: Mode) -> dict[str, NDArray[np.bool_]]:
     out = {"OUT": bank.nonmember_MN}
-    return out if mode == "offline" else {"IN": bank.member_MN} | out
+    return out if mode in _WITHOUT_IN else {"IN": bank.member_MN} | out
 
 
 def _require_shadows(bank: ScoreBank, mode: Mode, *, leave_one_out: bool) -> None:
     _require_mode(mode)
-    needed = _MIN_PER_SIDE[mode]
-    when = " once a model is left out" if leave_one_out else ""
-    remedy = (
-        f"use at least {required_shadows(mode)} shadows in complementary pairs, "
-        "or only examples that enough shadows hold"
+    sides = _sides(bank, mode)
+    require_shadows_of_each_example(
+        sides, _MIN_PER_SIDE[mode], f"LiRA mode {mode!r}", leave_one_out=leave_one_out
     )
-    for side, side_MN in _sides(bank, mode).items():
-        left_N = side_MN.sum(axis=0) - (side_MN.any(axis=0) if leave_one_out else 0)
-        worst = int(left_N.argmin())
-        if left_N[worst] < needed:
-            raise ValueError(
-                f"LiRA mode {mode!r} found {left_N[worst]} {side} shadows for example {worst}"
-                f"{when}, expected at least {needed} for every example; {remedy}"
-            )
+    if mode != "fixed":
+        return
+    for side, side_MN in sides.items():
         freedom = (side_MN.sum(axis=0) - 1).sum()
         if leave_one_out:
             freedom -= side_MN.sum(axis=1).max()
-        if mode == "fixed" and freedom < 1:
+        if freedom < 1:
+            when = " once a model is left out" if leave_one_out else ""
             raise ValueError(
                 f"LiRA mode 'fixed' found one {side} shadow for every example{when}, expected "
                 "two for at least one example to pool σ from; use more shadows or more examples"
             )
 
 
-def _scores(bank: ScoreBank, mode: Mode, target_phi_NA: NDArray[np.floating] | None) -> Float:
-    """Scores (T, N): of the given target (T = 1), or of every shadow left out (T = M)."""
-    num_models, num_examples, _ = bank.phi_MNA.shape
+def _scores(bank: ScoreBank, mode: Mode, location: Location, targets: ScoreBank | None) -> Float:
+    """Scores (T, N): of the given targets, or of every shadow left out (T = M)."""
     sides = _sides(bank, mode)
-    pooled = (
-        {side: _pooled_variance(bank, side_MN, target_phi_NA) for side, side_MN in sides.items()}
-        if mode == "fixed"
-        else {}
-    )
-    score_TN = np.empty((num_models if target_phi_NA is None else 1, num_examples))
+    pooled = {}
+    if mode == "fixed":
+        pooled = {side: _pooled_variance(bank, side_MN, targets) for side, side_MN in sides.items()}
+    elif mode == "code2021":
+        _, variance_T = pooled_normal(bank.phi_MNA, bank.member_MN, leave_one_out=targets is None)
+        pooled = dict.fromkeys(sides, variance_T[:, None])
+    score_TN = np.empty((bank if targets is None else targets).phi_MNA.shape[:2])
     for chunk in _chunks(bank):
         terms = {}
         for side, side_MN in sides.items():
-            against = _compare(bank, side_MN, target_phi_NA, chunk)
+            against = _compare(bank, side_MN, targets, chunk, location)
             variance = pooled.get(side)
             if variance is None:
                 variance = against.sum_squares_ATN / against.count_TN
             terms[side] = (against.deviation_ATN, np.maximum(variance, SIGMA_FLOOR**2))
         if mode == "offline":
             score_ATN = _log_cdf(*terms["OUT"])
+        elif mode == "two_sided_code":
+            score_ATN = -_log_density(*terms["OUT"])
         else:
-            score_ATN = _log_ratio(terms["IN"], terms["OUT"])
+            score_ATN = log_ratio(terms["IN"], terms["OUT"])
         score_TN[:, chunk] = score_ATN.mean(axis=0)
     return score_TN
 
 
 def _pooled_variance(
-    bank: ScoreBank, side_MN: NDArray[np.bool_], target_phi_NA: NDArray[np.floating] | None
+    bank: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank | None
 ) -> Float:
     """Residual variance (A, T, 1) over all examples: Σ r² / Σ (n − 1)."""
     sum_squares = 0.0
     freedom = 0.0
     for chunk in _chunks(bank):
-        against = _compare(bank, side_MN, target_phi_NA, chunk)
+        against = _compare(bank, side_MN, targets, chunk, "mean")
         sum_squares = sum_squares + against.sum_squares_ATN.sum(axis=2, keepdims=True)
         freedom = freedom + (against.count_TN - 1).sum(axis=1, keepdims=True)
     return sum_squares / freedom
@@ -195,11 +342,12 @@ def _chunks(bank: ScoreBank) -> Iterator[slice]:
 def _compare(
     bank: ScoreBank,
     side_MN: NDArray[np.bool_],
-    target_phi_NA: NDArray[np.floating] | None,
+    targets: ScoreBank | None,
     chunk: slice,
+    location: Location,
 ) -> _Comparison:
-    """Compare the given target, or every shadow left out, with one side of the shadows."""
-    phi_AMN = bank.phi_MNA[:, chunk].transpose(2, 0, 1).astype(np.float64, order="C")
+    """Compare the given targets, or every shadow left out, with one side of the shadows."""
+    phi_AMN = _queries_first(bank, chunk)
     own_MN = side_MN[:, chunk]
     weight_MN = own_MN.astype(np.float64)
     count_N = weight_MN.sum(axis=0)
@@ -207,16 +355,28 @@ def _compare(
     residual_AMN = phi_AMN - mean_A1N
     square_AMN = residual_AMN * residual_AMN
     total_A1N = np.einsum("mn,amn->an", weight_MN, square_AMN)[:, None]
-    if target_phi_NA is not None:
-        target_A1N = target_phi_NA[chunk].T[:, None].astype(np.float64)
-        return _Comparison(target_A1N - mean_A1N, total_A1N, count_N[None])
-    left_MN = count_N - weight_MN
-    stretch_MN = count_N / left_MN  # n / (n − 1) where the model is on this side, else 1
-    residual_AMN *= stretch_MN
-    square_AMN *= weight_MN * stretch_MN
-    sum_squares_AMN = np.subtract(total_A1N, square_AMN, out=square_AMN)
-    _mend_cancelled(sum_squares_AMN, total_A1N, phi_AMN, own_MN)
-    return _Comparison(residual_AMN, sum_squares_AMN, left_MN)
+    if targets is None:
+        asking_ATN = phi_AMN
+        left_TN = count_N - weight_MN
+        stretch_MN = count_N / left_TN  # n / (n − 1) where the model is on this side, else 1
+        deviation_ATN = residual_AMN * stretch_MN
+        square_AMN *= weight_MN * stretch_MN
+        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
+        _mend_cancelled(sum_squares_ATN, total_A1N, phi_AMN, own_MN)
+    else:
+        asking_ATN = _queries_first(targets, chunk)
+        left_TN = count_N[None]
+        deviation_ATN = asking_ATN - mean_A1N
+        sum_squares_ATN = total_A1N
+    if location == "median":
+        deviation_ATN = asking_ATN - side_quantile(
+            phi_AMN, own_MN, 0.5, leave_one_out=targets is None
+        )
+    return _Comparison(deviation_ATN, sum_squares_ATN, left_TN)
+
+
+def _queries_first(bank: ScoreBank, chunk: slice) -> Float:
+    return bank.phi_MNA[:, chunk].transpose(2, 0, 1).astype(np.float64, order="C")
 
 
 def _mend_cancelled(
@@ -234,10 +394,8 @@ def _mend_cancelled(
     sum_squares_AMN[query_K, model_K, example_K] = (weight_KM * (phi_KM - mean_K1) ** 2).sum(axis=1)
 
 
-def _log_ratio(term_in: tuple[Float, Float], term_out: tuple[Float, Float]) -> Float:
-    """Log ratio of two normal densities, each given as deviation from its mean and variance."""
-    (dev_in, var_in), (dev_out, var_out) = term_in, term_out
-    return 0.5 * (np.log(var_out / var_in) + dev_out**2 / var_out - dev_in**2 / var_in)
+def _log_density(deviation: Float, variance: Float) -> Float:
+    return -0.5 * (np.log(2 * np.pi * variance) + deviation**2 / variance)
 
 
 def _log_cdf(deviation: Float, variance: Float) -> Float:

@@ -5,7 +5,7 @@ Legend: T targets, M shadows, N examples of the pool.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from shadowmill import storage
 from shadowmill.attacks import ATTACKS, ScoreBank
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
+from shadowmill.roles import UNUSED
 from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
 
 
@@ -27,8 +28,8 @@ class AttackScores:
         target_roles_TN: int8.
         leave_one_out_MN: float64, each shadow attacked with the others.
         shadow_roles_MN: int8.
-        is_adaptive: whether the shadows were made as the targets were; otherwise they lack the
-            targets' defence, and what they say of each other is not about the targets.
+        adversary: `adaptive` if the shadows were made as the targets were; otherwise what they say
+            of each other is not about the targets.
     """
 
     targets: tuple[str, ...]
@@ -37,7 +38,7 @@ class AttackScores:
     target_roles_TN: np.ndarray
     leave_one_out_MN: np.ndarray
     shadow_roles_MN: np.ndarray
-    is_adaptive: bool
+    adversary: str
 
     @property
     def audited(self) -> tuple[str, np.ndarray, np.ndarray]:
@@ -46,26 +47,42 @@ class AttackScores:
         Returns:
             `shadows` or `targets`, their scores, and their roles.
         """
-        if self.is_adaptive:
+        if self.adversary == "adaptive":
             return "shadows", self.leave_one_out_MN, self.shadow_roles_MN
         return "targets", self.score_TN, self.target_roles_TN
 
 
-def bank_of(shadows: ModelScores) -> ScoreBank:
-    """The score bank of some shadow models.
+def bank_of(scores: ModelScores, **examples: np.ndarray) -> ScoreBank:
+    """The score bank of some models.
+
+    Args:
+        scores: of the models, with the further arrays that an attack needs.
+        examples: fields of the bank that do not come from score files.
 
     Raises:
         ArtefactError: a score is not a finite number; the model is named.
     """
+    further = {_FIELDS[name]: array for name, array in scores.further.items() if array.size}
     try:
         return ScoreBank(
-            shadows.phi_MNA,
-            shadows.member_MN,
-            nonmember_MN=shadows.nonmember_MN,
-            names=shadows.models,
+            scores.phi_MNA,
+            scores.member_MN,
+            nonmember_MN=scores.nonmember_MN,
+            names=scores.models,
+            correct_MN=scores.correct_MN,
+            **further,
+            **examples,
         )
     except ValueError as error:
         raise ArtefactError(str(error)) from error
+
+
+# Name of an array in score files to the field of the bank that holds it.
+_FIELDS = {
+    field.name.rpartition("_")[0]: field.name
+    for field in fields(ScoreBank)
+    if field.name.startswith(("labels", "population", "entropy", "modified", "logits", "sensit"))
+}
 
 
 def run_attack(
@@ -73,7 +90,8 @@ def run_attack(
     attack: str,
     target_scores: Sequence[str],
     shadow_scores: Sequence[str],
-    adaptive: bool,
+    adversary: str,
+    data_path: str | None,
     output: str,
 ) -> None:
     """Attack every target, and every shadow with the other shadows.
@@ -82,41 +100,76 @@ def run_attack(
         attack: name in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows.
-        adaptive: whether the shadows were trained with the targets' defence.
+        adversary: `adaptive`, or who trained the shadows otherwise: `non_adaptive`, `original`.
+        data_path: the prepared data set, for attacks that need the examples themselves.
         output: HDF5 file to write.
 
     Raises:
         ArtefactError: a file is damaged or does not belong to the others.
     """
     start = time.monotonic()
-    targets, shadows = read_scores(target_scores), read_scores(shadow_scores)
+    row = ATTACKS[attack]
+    further = sorted(row.needs - {"features"})
+    targets = read_scores(target_scores, further=further)
+    shadows = read_scores(shadow_scores, further=further)
     check_same_settings(
         target_scores[0],
         targets.training_settings,
         shadow_scores[0],
         shadows.training_settings,
-        ignored=() if adaptive else ("defense",),
+        ignored=_TREATMENT[adversary],
     )
-    bank = bank_of(shadows)
-    score = np.stack([ATTACKS[attack].score(bank, phi_NA) for phi_NA in targets.phi_MNA])
+    examples = _features(data_path, targets.phi_MNA.shape[1]) if "features" in row.needs else {}
+    bank = bank_of(shadows, **examples)
+    score, target_roles = _evaluated(
+        row.score(bank, bank_of(targets, **examples)), targets.roles_MN
+    )
+    leave_one_out, shadow_roles = _evaluated(row.leave_one_out(bank), shadows.roles_MN)
     storage.write_hdf5(
         output,
         {
             "targets": list(targets.models),
             "shadows": list(shadows.models),
             "score": score,
-            "target_roles": targets.roles_MN,
-            "leave_one_out": ATTACKS[attack].leave_one_out(bank),
-            "shadow_roles": shadows.roles_MN,
+            "target_roles": target_roles,
+            "leave_one_out": leave_one_out,
+            "shadow_roles": shadow_roles,
         },
         provenance(
-            {"attack": attack, "adaptive": adaptive},
+            {"attack": attack, "adversary": adversary},
             time.monotonic() - start,
             targets_digest=array_digest(targets.phi_MNA),
             shadows_digest=array_digest(shadows.phi_MNA),
         ),
-        adaptive=adaptive,
+        adversary=adversary,
     )
+
+
+# Settings in which an adversary's shadows may differ from the targets.
+_TREATMENT = {
+    "adaptive": (),
+    "non_adaptive": ("defense",),
+    "original": ("defense", "pruning", "recipe", "pretraining"),
+}
+
+
+def _features(data_path: str, pool_size: int) -> dict[str, np.ndarray]:
+    """The examples as rows of numbers, of the pool and of the population outside it."""
+    from shadowmill.data.store import load
+
+    data = load(data_path)
+    rows = data.inputs.reshape(len(data.labels), -1).astype(np.float32)
+    rows = rows / 255 if data.kind == "image" else rows
+    found = {"features_ND": rows[:pool_size]}
+    if len(rows) > pool_size:
+        found["population_features_ZD"] = rows[pool_size:]
+    return found
+
+
+def _evaluated(score: np.ndarray, roles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and roles, where examples that the attack used up itself (NaN) have no role."""
+    used_up = np.isnan(score)
+    return np.where(used_up, 0.0, score), np.where(used_up, UNUSED, roles).astype(np.int8)
 
 
 def read_attack(path: str) -> AttackScores:
@@ -133,5 +186,5 @@ def read_attack(path: str) -> AttackScores:
             target_roles_TN=file["target_roles"][:],
             leave_one_out_MN=file["leave_one_out"][:],
             shadow_roles_MN=file["shadow_roles"][:],
-            is_adaptive=storage.attribute(file, "adaptive"),
+            adversary=storage.attribute(file, "adversary"),
         )

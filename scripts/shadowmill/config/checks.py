@@ -236,30 +236,24 @@ def _defense_faults(
     names = study["variants"]
     for index, variant in enumerate(variants):
         place = f"{key}.variants[{index}]: {variant.name}"
-        if (
-            study["adversary"] == "non_adaptive"
-            and variant.defense != "none"
-            and variant.undefended.name not in names
-        ):
+        unaware = "non_adaptive" in study["adversaries"] and variant.defense != "none"
+        if unaware and variant.undefended.name not in names:
             yield (
                 f"{place}: a non-adaptive adversary has shadows without the defence; list "
                 f"{variant.undefended.name} too"
             )
-        if (
-            study["adversary"] == "non_adaptive"
-            and "fine_tune" in study
-            and variant.method == "dense"
-            and variant.defense != "none"
-        ):
+        if unaware and variant.method == "dense" and "fine_tune" in study:
             yield (
                 f"{place}: is fine-tuned, while dense is not; a non-adaptive adversary would have "
-                "no shadows like it. Prune it too, or use the adversary adaptive"
+                "no shadows like it. Prune it too, or leave that adversary out"
             )
         if variant.defense == "dp_sgd" and "fine_tune" in study:
             yield (
                 f"{place}: dp_sgd promises nothing for a model that starts from one trained "
                 "without it. Use a study without fine_tune"
             )
+    if "original" in study["adversaries"] and "dense" not in names:
+        yield f"{key}.adversaries: original shadows are dense; list dense under variants"
     if "fine_tune" in study and "dense" not in names:
         yield f"{key}.fine_tune: starts from the dense models; list dense under variants"
 

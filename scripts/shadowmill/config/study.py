@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from shadowmill.attacks import ATTACKS
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
 from shadowmill.errors import ConfigError
@@ -131,7 +132,7 @@ class Study:
     target_seeds: tuple[int, ...]
     num_shadows: int
     models_per_job: int
-    adversary: str
+    adversaries: tuple[str, ...]
     pruning: Mapping[str, Mapping[str, Any]]
     defenses: Mapping[str, Mapping[str, Any]]
     queries: Mapping[str, Any]
@@ -164,17 +165,43 @@ class Study:
             "add it."
         )
 
-    def shadow_variant(self, name: str) -> str:
-        """The variant whose shadows attack the targets of a variant.
+    def shadow_variant(self, variant: str, adversary: str) -> str:
+        """The variant whose shadows an adversary attacks the targets of a variant with.
 
-        A non-adaptive adversary does not know of the defence and trains shadows without it.
+        An adaptive adversary trains shadows as the targets were trained; a non-adaptive one does
+        not know of the defence; one with `original` shadows only knows the dense models.
         """
-        return self.variant(name).undefended.name if self.adversary == "non_adaptive" else name
+        match adversary:
+            case "adaptive":
+                return variant
+            case "non_adaptive":
+                return self.variant(variant).undefended.name
+        return "dense"
+
+    def adversaries_of(self, variant: str) -> tuple[str, ...]:
+        """The adversaries that a variant's targets face, each once.
+
+        Who would train the same shadows as the adaptive one is the adaptive one.
+        """
+        return tuple(
+            dict.fromkeys(
+                adversary if self.shadow_variant(variant, adversary) != variant else "adaptive"
+                for adversary in self.adversaries
+            )
+        )
+
+    def attack_names(self, variant: str) -> list[str]:
+        """Names of the attack files of a variant, without suffix."""
+        return [
+            attack if adversary == "adaptive" else f"{adversary}/{attack}"
+            for adversary in self.adversaries_of(variant)
+            for attack in self.attacks
+        ]
 
     @cached_property
     def own_shadow_cells(self) -> tuple[Cell, ...]:
         """The configurations whose shadows are their own, and can speak of their examples."""
-        return tuple(c for c in self.cells if self.shadow_variant(c.variant) == c.variant)
+        return tuple(c for c in self.cells if "adaptive" in self.adversaries_of(c.variant))
 
     @cached_property
     def shadow_blocks(self) -> tuple[str, ...]:
@@ -195,8 +222,8 @@ class Study:
 
     def blocks(self, variant: str) -> tuple[str, ...]:
         """Names of all blocks that are trained of a variant, targets first."""
-        shadows = self.shadow_blocks if self.shadow_variant(variant) == variant else ()
-        return (*self.targets, *shadows)
+        has_own = "adaptive" in self.adversaries_of(variant)
+        return (*self.targets, *(self.shadow_blocks if has_own else ()))
 
     def models(self, block: str) -> list[str]:
         """Names of the models of a block."""
@@ -225,6 +252,13 @@ class Study:
     def is_fine_tuned(self, variant: str) -> bool:
         """Whether the models of a variant start from those of `dense`."""
         return self.fine_tune is not None and variant != "dense"
+
+    @cached_property
+    def score_settings(self) -> dict[str, Any]:
+        """What models are asked, beyond what any attack needs."""
+        needed = frozenset().union(*(ATTACKS[name].needs for name in self.attacks))
+        large = {name: name in needed for name in ("logits", "sensitivity")}
+        return {"queries": dict(self.queries), **large}
 
     def training_settings(self, architecture: str, variant: str) -> dict[str, Any]:
         """What determines the models of a configuration, but for their data and their seeds."""

@@ -49,7 +49,7 @@ def _study(name: str, raw: Mapping[str, Any]) -> Study:
         if key in settings:
             settings[key] = raw["recipes"][settings[key]]
     settings["variants"] = tuple(Variant.parse(variant) for variant in settings["variants"])
-    for key in ("datasets", "architectures", "target_seeds", "attacks"):
+    for key in ("datasets", "architectures", "target_seeds", "adversaries", "attacks"):
         settings[key] = tuple(settings[key])
     return Study(name=name, **settings)
 

@@ -3,21 +3,29 @@
 Leave-one-out targets share their examples and their shadows, so the spread between models
 over √M is too narrow an interval; examples must be resampled as well.
 
-Legend: M models, N examples, P members and Q non-members of one ranking (or of all pairs),
-S statistics (AUC, then one TPR per FPR), R replicates.
+Each replicate draws M models and N examples with replacement, the same examples for every model,
+and recomputes every threshold. Owen (2007), "The pigeonhole bootstrap", Annals of Applied
+Statistics 1, 386–411: never too narrow by much, conservative where the noise of single
+model-example pairs dominates. Limits are the quantiles of the replicates, less the bias that the
+replicates show (Efron and Tibshirani 1993, Ch. 10).
+
+Legend: M models, N examples, S statistics (AUC, then one TPR per FPR), J measures, R replicates,
+C classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.metrics.intervals import require_confidence
-from shadowmill.metrics.ranking import allowed_false_positives
+from shadowmill.metrics.resampling import MeanOverModels, Pooled, resample, statistic_names
 
 Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+_AGGREGATES = {"mean": MeanOverModels, "pooled": Pooled}
 
 
 class Estimate(NamedTuple):
@@ -28,22 +36,25 @@ class Estimate(NamedTuple):
     high: float
 
 
+class Difference(NamedTuple):
+    """A difference of all data, its interval, and the p-value of no difference."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
 def two_way_bootstrap(
     scores_MN: Float,
-    member_MN: NDArray[np.bool_],
+    member_MN: Bool,
     fprs: Sequence[float],
     replicates: int,
     seed: int,
     confidence: float = 0.95,
-    nonmember_MN: NDArray[np.bool_] | None = None,
+    nonmember_MN: Bool | None = None,
 ) -> dict[tuple[str, str], Estimate]:
     """Bootstrap AUC and TPR at low FPR over models × examples.
-
-    Each replicate draws M models and N examples with replacement, the same examples for every
-    model, and recomputes every threshold. Owen (2007), "The pigeonhole bootstrap", Annals of
-    Applied Statistics 1, 386–411: never too narrow by much, conservative where the noise of
-    single model-example pairs dominates. Limits are the quantiles of the replicates, less the bias
-    that the replicates show (Efron and Tibshirani 1993, Ch. 10).
 
     Args:
         scores_MN: (M, N) float64, higher = more likely a member.
@@ -54,7 +65,7 @@ def two_way_bootstrap(
             the scores.
         confidence: Coverage, between 0 and 1.
         nonmember_MN: (M, N) bool, the pairs that count as non-members; ``~member_MN`` if not
-            given. Pairs that are neither are left out.
+            given. Pairs that are neither are left out; only these may be NaN.
 
     Returns:
         An estimate for each (statistic, aggregate). Statistics are "auc" and
@@ -70,162 +81,136 @@ def two_way_bootstrap(
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
     _require_valid(scores_MN, member_MN, nonmember_MN, fprs, replicates)
     tail = require_confidence(confidence)
-    rankings = [_rank(scores_MN, member_MN, nonmember_MN, [m]) for m in range(len(scores_MN))]
-    pooled = _rank(scores_MN, member_MN, nonmember_MN, range(len(scores_MN)))
-    weights = [np.ones(size) for size in scores_MN.shape]
-    value_2S = _statistics(rankings, pooled, *weights, fprs)
-    rng = np.random.default_rng(seed)
-    draws = (_draw_weights(rng, *scores_MN.shape) for _ in range(replicates))
-    value_R2S = np.array([_statistics(rankings, pooled, *weights, fprs) for weights in draws])
-    # A replicate that misses all members of a tiny pool has no AUC: NaN, left out here.
-    limits = np.nanquantile(value_R2S, [tail, 1 - tail], axis=0)
-    # Examples drawn twice tie, which lets the TPR of a single model at a low FPR drift upwards.
-    limits = np.clip(limits - (np.nanmean(value_R2S, axis=0) - value_2S), 0, 1)
-    result_32S = np.stack([value_2S, *limits])
-    result_32S[:, ~_attained(rankings, pooled, fprs)] = np.nan
-    names = ["auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in fprs)]
+    measures = [of(scores_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
+    value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
+    low_JS, high_JS = np.clip(_limits(value_JS, value_RJS, tail), 0, 1)
     return {
-        (name, aggregate): Estimate(*result_32S[:, row, column].tolist())
-        for row, aggregate in enumerate(("mean", "pooled"))
-        for column, name in enumerate(names)
+        (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
+        for j, aggregate in enumerate(_AGGREGATES)
+        for s, name in enumerate(statistic_names(fprs))
     }
 
 
-@dataclass(frozen=True)
-class _Ranking:
-    """Model-example pairs in order of falling score, members and non-members apart.
-
-    Sorted once; a replicate changes only the weights of models and examples.
-    """
-
-    model_P: NDArray[np.intp]
-    example_P: NDArray[np.intp]
-    model_Q: NDArray[np.intp]
-    example_Q: NDArray[np.intp]
-    above_Q: NDArray[np.intp]  # members that score strictly higher than this non-member
-    tied: NDArray[np.intp]  # the non-members that tie with members, and for each of these
-    reached: NDArray[np.intp]  # the members that score as high or higher
-
-
-def _rank(
+def paired_bootstrap(
     scores_MN: Float,
-    member_MN: NDArray[np.bool_],
-    nonmember_MN: NDArray[np.bool_],
-    models: Sequence[int],
-) -> _Ranking:
-    scores_KN = scores_MN[models]
-
-    def descending(role_MN: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
-        row, example = np.nonzero(role_MN[models])
-        order = np.argsort(-scores_KN[row, example])
-        row, example = row[order], example[order]
-        return np.asarray(models)[row], example, -scores_KN[row, example]
-
-    model_P, example_P, rising_P = descending(member_MN)
-    model_Q, example_Q, rising_Q = descending(nonmember_MN)
-    above_Q = np.searchsorted(rising_P, rising_Q, side="left")
-    reached_Q = np.searchsorted(rising_P, rising_Q, side="right")
-    tied = np.flatnonzero(reached_Q > above_Q)
-    return _Ranking(model_P, example_P, model_Q, example_Q, above_Q, tied, reached_Q[tied])
-
-
-def _draw_weights(
-    rng: np.random.Generator, num_models: int, num_examples: int
-) -> tuple[Float, Float]:
-    """How often each model and each example is drawn, as floats for fast products."""
-    return tuple(
-        np.bincount(rng.integers(size, size=size), minlength=size).astype(np.float64)
-        for size in (num_models, num_examples)
-    )
-
-
-def _statistics(
-    rankings: list[_Ranking],
-    pooled: _Ranking,
-    weight_M: Float,
-    weight_N: Float,
-    fprs: Sequence[float],
-) -> Float:
-    """Statistics (2, S) of one resample: mean over the models, and pooled."""
-    mean_S = sum(
-        weight * _weighted(ranking, weight_N[ranking.example_P], weight_N[ranking.example_Q], fprs)
-        for ranking, weight in zip(rankings, weight_M, strict=True)
-        if weight
-    )
-    pooled_S = _weighted(
-        pooled,
-        weight_M[pooled.model_P] * weight_N[pooled.example_P],
-        weight_M[pooled.model_Q] * weight_N[pooled.example_Q],
-        fprs,
-    )
-    return np.stack([mean_S / weight_M.sum(), pooled_S])
-
-
-def _weighted(ranking: _Ranking, weight_P: Float, weight_Q: Float, fprs: Sequence[float]) -> Float:
-    """AUC and TPRs (S,) of one ranking whose pairs count as often as their weights say."""
-    # Sums of integers below 2^53, so exact in floating point, in any order.
-    member_weight = np.concatenate([[0.0], np.cumsum(weight_P)])  # of the k highest members
-    false_positives_Q = np.cumsum(weight_Q)
-    members, nonmembers = member_weight[-1], false_positives_Q[-1]
-    if not members or not nonmembers:
-        return np.full(1 + len(fprs), np.nan)
-    above_Q = member_weight[ranking.above_Q]
-    beside = member_weight[ranking.reached] - above_Q[ranking.tied]
-    # Not `@`: waking the threads of BLAS takes several times longer than these products.
-    wins = np.einsum("q,q->", weight_Q, above_Q)
-    wins += np.einsum("q,q->", weight_Q[ranking.tied], beside) / 2
-    auc = wins / (members * nonmembers)
-    # The first non-member that is one too many closes the list: members strictly above it
-    # are found, those that tie with it are not. Where there is none, all are found.
-    allowed = [allowed_false_positives(fpr, nonmembers) for fpr in fprs]
-    closing = np.searchsorted(false_positives_Q, allowed, side="right")
-    found = np.append(above_Q, members)[closing]
-    return np.append(auc, found / members)
-
-
-def _attained(
-    rankings: list[_Ranking], pooled: _Ranking, fprs: Sequence[float]
-) -> NDArray[np.bool_]:
-    """Whether each statistic (2, S) is defined: AUC always, TPR if it allows a false positive."""
-    smallest = min(len(ranking.example_Q) for ranking in rankings)
-    return np.array(
-        [
-            [True, *(allowed_false_positives(fpr, nonmembers) >= 1 for fpr in fprs)]
-            for nonmembers in (smallest, len(pooled.example_Q))
-        ]
-    )
-
-
-def _require_valid(
-    scores_MN: Float,
-    member_MN: NDArray[np.bool_],
-    nonmember_MN: NDArray[np.bool_],
+    reference_MN: Float,
+    member_MN: Bool,
     fprs: Sequence[float],
     replicates: int,
-) -> None:
-    shapes = {scores_MN.shape, member_MN.shape, nonmember_MN.shape}
-    dtypes = {member_MN.dtype, nonmember_MN.dtype}
-    if scores_MN.ndim != 2 or len(shapes) > 1 or dtypes != {np.dtype(bool)}:
+    seed: int,
+    confidence: float = 0.95,
+    nonmember_MN: Bool | None = None,
+) -> dict[tuple[str, str], Difference]:
+    """Bootstrap the differences between two sets of scores on identical splits.
+
+    Row m of both is of models with the same members, say a pruned and a dense one; each replicate
+    draws the same models and examples for both, so what these have in common cancels.
+
+    The p-value is two-sided, 2 Φ(−|difference| / SE) with SE the standard deviation of the
+    replicates (Efron and Tibshirani 1993, Ch. 12 and 15). Counting replicates beyond zero instead
+    could not go below 2 / R, which an adjustment for a few dozen comparisons would turn into
+    "not significant" whatever the data.
+
+    Args:
+        scores_MN: (M, N) float64, higher = more likely a member.
+        reference_MN: (M, N) float64, what is subtracted.
+        member_MN: (M, N) bool, of both.
+        fprs: False-positive rates.
+        replicates: Number of resamples, at least 2.
+        seed: Of the resampling.
+        confidence: Coverage, between 0 and 1.
+        nonmember_MN: (M, N) bool, of both; as for ``two_way_bootstrap``.
+
+    Returns:
+        A difference for each (statistic, aggregate), as for ``two_way_bootstrap``. The p-value is
+        1 where nothing differs in any replicate.
+
+    Raises:
+        ValueError: as ``two_way_bootstrap``, of either set of scores.
+    """
+    from scipy.special import ndtr
+
+    nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
+    tail = require_confidence(confidence)
+    measures = []
+    for each_MN in (scores_MN, reference_MN):
+        _require_valid(each_MN, member_MN, nonmember_MN, fprs, replicates)
+        measures += [of(each_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
+    value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
+    half = len(_AGGREGATES)
+    value_JS, value_RJS = value_JS[:half] - value_JS[half:], value_RJS[:, :half] - value_RJS[:, half:]
+    low_JS, high_JS = np.clip(_limits(value_JS, value_RJS, tail), -1, 1)
+    error_JS = np.nanstd(value_RJS, axis=0, ddof=1)
+    # The smallest positive number in place of no spread at all: 0 / 0 must be 0, not NaN.
+    p_JS = 2 * ndtr(-np.abs(value_JS) / np.maximum(error_JS, np.finfo(np.float64).tiny))
+    parts = (value_JS, low_JS, high_JS, p_JS)
+    return {
+        (name, aggregate): Difference(*(float(part[j, s]) for part in parts))
+        for j, aggregate in enumerate(_AGGREGATES)
+        for s, name in enumerate(statistic_names(fprs))
+    }
+
+
+def class_bootstrap(
+    scores_MN: Float,
+    member_MN: Bool,
+    labels_N: NDArray[np.integer],
+    fprs: Sequence[float],
+    replicates: int,
+    seed: int,
+    confidence: float = 0.95,
+    nonmember_MN: Bool | None = None,
+) -> tuple[dict[tuple[str, int], Estimate], dict[str, Difference]]:
+    """Bootstrap AUC and TPR of each class, and how far the classes lie apart.
+
+    Each class is one ranking of its pairs of all models. Disparity is the largest value of any
+    class minus the smallest; classes without a value are left out. It is positive even where all
+    classes are equally exposed, so it is compared with what chance makes of equal classes: its
+    p-value is the share of replicates, the data counted as one of them, in which the classes'
+    deviations from their own values range as far (Davison and Hinkley 1997, "Bootstrap methods
+    and their application", §4.4).
+
+    Args:
+        scores_MN: (M, N) float64, higher = more likely a member.
+        member_MN: (M, N) bool.
+        labels_N: (N,) integer, the classes.
+        fprs: False-positive rates, of the non-members of a class.
+        replicates: Number of resamples, at least 2.
+        seed: Of the resampling.
+        confidence: Coverage, between 0 and 1.
+        nonmember_MN: (M, N) bool, as for ``two_way_bootstrap``.
+
+    Returns:
+        classes: An estimate for each (statistic, label). A TPR is NaN where the FPR is below
+            1 / non-members of the class, an AUC where the class lacks members or non-members.
+        disparity: For each statistic; NaN with fewer than two classes that have a value. No
+            interval is given: the resampled range is biased upwards.
+
+    Raises:
+        ValueError: as ``two_way_bootstrap``, or labels of another shape.
+    """
+    nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
+    _require_valid(scores_MN, member_MN, nonmember_MN, fprs, replicates)
+    if labels_N.shape != scores_MN.shape[1:]:
         raise ValueError(
-            f"scores have shape {scores_MN.shape}, labels {member_MN.shape} {member_MN.dtype} and "
-            f"{nonmember_MN.shape} {nonmember_MN.dtype}, expected one shape (models, examples) "
-            "and bool labels; select the same models and examples for all"
+            f"labels have shape {labels_N.shape}, expected {scores_MN.shape[1:]} (examples,) like "
+            "the scores; select the same examples for both"
         )
-    if np.isnan(scores_MN).any():
-        model, example = np.argwhere(np.isnan(scores_MN))[0]
-        raise ValueError(
-            f"score of model {model} for example {example} is NaN, expected a number; "
-            "rerun the attack"
-        )
-    for label, role_MN in (("member", member_MN), ("non-member", nonmember_MN)):
-        if not role_MN.any(axis=1).all() or not role_MN.size:
-            lacking = np.flatnonzero(~role_MN.any(axis=1)).tolist()
-            raise ValueError(
-                f"models {lacking} of {len(role_MN)} have no {label}, expected at least one each; "
-                "leave these models out"
-            )
-    for fpr in fprs:
-        if not 0 < fpr <= 1:
-            raise ValueError(f"FPR is {fpr}, expected more than 0 and at most 1; write 1 % as 0.01")
-    if replicates < 2:
-        raise ValueError(f"replicates is {replicates}, expected at least 2; 1000 are usual")
+    tail = require_confidence(confidence)
+    classes_C = np.unique(labels_N)
+    measures = [
+        Pooled(scores_MN, member_MN & (labels_N == c), nonmember_MN & (labels_N == c), fprs)
+        for c in classes_C
+    ]
+    value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed)
+    low_CS, high_CS = np.clip(_limits(value_CS, value_RCS, tail), 0, 1)
+    names = statistic_names(fprs)
+    classes = {
+        (name, int(label)): Estimate(*(float(part[c, s]) for part in (value_CS, low_CS, high_CS)))
+        for c, label in enumerate(classes_C)
+        for s, name in enumerate(names)
+    }
+    disparity = {
+        name: _disparity(value_CS[:, s], value_RCS[:, :, s]) for s, name in enumerate(names)
+    }
+    return classes, disparity

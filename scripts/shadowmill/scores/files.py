@@ -3,7 +3,7 @@
 Legend: M models, N examples of the pool, A queries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class ModelScores:
         epochs_M: int64, trained.
         seconds_M: float64, wall time of training, per model.
         training_settings: of all models.
+        further: other arrays of the files that were asked for, by name.
     """
 
     models: tuple[str, ...]
@@ -42,6 +43,7 @@ class ModelScores:
     epochs_M: np.ndarray
     seconds_M: np.ndarray
     training_settings: dict[str, Any]
+    further: dict[str, np.ndarray]
 
     @property
     def member_MN(self) -> np.ndarray:
@@ -54,20 +56,32 @@ class ModelScores:
         return self.roles_MN == NON_MEMBER
 
 
-def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelScores:
+# Of examples, not of models: the same in all files of a study.
+_SHARED = ("labels", "population_labels")
+_ALWAYS = (
+    *("correct", "roles", "test_accuracy", "test_loss"),
+    *("sparsity", "epochs", "training_seconds"),
+)
+
+
+def read_scores(
+    paths: Sequence[str], *, identity_only: bool = False, further: Collection[str] = ()
+) -> ModelScores:
     """Read score files of one configuration and put their models together.
 
     Args:
         paths: score files, at least one.
         identity_only: read the identity query alone, to save time and memory.
+        further: names of other arrays to read: `labels`, `entropy`, `modified_entropy`, `logits`,
+            `sensitivity`, `population_phi`, `population_labels`.
 
     Raises:
-        ArtefactError: a file is damaged, or the models' training settings differ.
+        ArtefactError: a file is damaged or lacks an array, or the models' training settings differ.
     """
     parts, settings = [], []
     for path in paths:
         with storage.open_hdf5(path) as file:
-            parts.append(_read(file, identity_only))
+            parts.append(_read(file, identity_only, further))
             settings.append(storage.attribute(file, "training_settings"))
         check_same_settings(path, settings[-1], paths[0], settings[0])
         if parts[-1]["phi"].shape[1:] != parts[0]["phi"].shape[1:]:
@@ -75,22 +89,12 @@ def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelSc
                 f"{path}: {parts[-1]['phi'].shape[1:]} examples × queries, but {paths[0]} has "
                 f"{parts[0]['phi'].shape[1:]}. Delete the older one and rerun."
             )
-    names = tuple(name for part in parts for name in part["models"])
     joined = {
-        key: np.concatenate([part[key] for part in parts])
-        for key in (
-            "phi",
-            "correct",
-            "roles",
-            "test_accuracy",
-            "test_loss",
-            "sparsity",
-            "epochs",
-            "training_seconds",
-        )
+        key: parts[0][key] if key in _SHARED else np.concatenate([part[key] for part in parts])
+        for key in ("phi", *_ALWAYS, *further)
     }
     return ModelScores(
-        models=names,
+        models=tuple(name for part in parts for name in part["models"]),
         phi_MNA=joined["phi"],
         correct_MN=joined["correct"],
         roles_MN=joined["roles"],
@@ -100,11 +104,12 @@ def read_scores(paths: Sequence[str], *, identity_only: bool = False) -> ModelSc
         epochs_M=joined["epochs"],
         seconds_M=joined["training_seconds"],
         training_settings=settings[0],
+        further={name: joined[name] for name in further},
     )
 
 
-def _read(file: h5py.File, identity_only: bool) -> dict[str, Any]:
-    part = {key: file[key][:] for key in file if key not in ("phi", "models")}
+def _read(file: h5py.File, identity_only: bool, further: Collection[str]) -> dict[str, Any]:
+    part = {key: file[key][:] for key in (*_ALWAYS, *further)}
     part["phi"] = file["phi"][:, :, :1] if identity_only else file["phi"][:]
     part["models"] = tuple(file["models"].asstr()[:])
     return part

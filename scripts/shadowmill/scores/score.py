@@ -22,6 +22,12 @@ from shadowmill.provenance import provenance
 from shadowmill.roles import RoleMatrix
 from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
+from shadowmill.scores.statistics import (
+    entropy,
+    logit_scaled_confidence,
+    modified_entropy,
+    sensitivity,
+)
 from shadowmill.training.batches import Normaliser
 from shadowmill.training.forward import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_matching
@@ -29,24 +35,6 @@ from shadowmill.training.modelfile import ModelFile, read_matching
 # Images of one forward pass, over all models of a stack. On CPUs, activations above some 30 MB are
 # returned to the system after each layer, and fetching them again takes most of the time.
 _IMAGES_PER_PASS = {"cpu": 512, "cuda": 2048}
-
-
-def logit_scaled_confidence(logits: Tensor, labels: Tensor) -> Tensor:
-    """φ = z_y − log Σ_{j≠y} exp z_j, which is log(p_y / (1 − p_y)) without rounding p_y to 1.
-
-    Carlini et al. 2022, Sec. IV-C, in the stable form. The cross-entropy is softplus(−φ).
-
-    Args:
-        logits: (…, K).
-        labels: (…) int64, of the leading shape of `logits`.
-
-    Returns:
-        (…) float64.
-    """
-    logits = logits.double()
-    own = logits.gather(-1, labels[..., None])
-    others = logits.scatter(-1, labels[..., None], -torch.inf)
-    return own[..., 0] - others.logsumexp(dim=-1)
 
 
 def score_block(
@@ -65,11 +53,13 @@ def score_block(
         data_path: the prepared data set.
         roles_path: the roles of the block.
         models: name of each model to its file.
-        output: HDF5 file to write: `phi` (E, N, A) float32, `correct` (E, N) bool on the identity
-            query, `roles` (E, N) int8, `test_accuracy` and `test_loss` (E,) float64 (NaN without
-            an official test set outside the pool) and the names, sparsities, epochs and training
-            times of the models.
-        settings: `queries`.
+        output: HDF5 file to write: `phi` (E, N, A) float32; of the identity query `correct` (E, N)
+            bool, `entropy` and `modified_entropy` (E, N) float32 in nats; `population_phi` (E, Z)
+            float32, on the official test set outside the pool; `test_accuracy` and `test_loss`
+            (E,) float64, NaN without one; `roles` (E, N) int8, `labels` (N,) and
+            `population_labels` (Z,) int64; and the names, sparsities, epochs and training times of
+            the models.
+        settings: `queries`; `logits` and `sensitivity` ask for these too, (E, N, K) float32.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
@@ -87,16 +77,16 @@ def score_block(
         _Scorer(group, data, size, device)
         for group in ([files] if stacked else [[file] for file in files])
     ]
-    phi, correct = _joined(scorer.pool(settings["queries"]) for scorer in scorers)
-    _check_finite(phi, [models[name] for name in matrix.models])
-    test_accuracy, test_loss = _joined(scorer.test() for scorer in scorers)
+    pool = _joined(scorer.pool(settings) for scorer in scorers)
+    _check_finite(pool["phi"], [models[name] for name in matrix.models])
+    test = _joined(scorer.test() for scorer in scorers)
     storage.write_hdf5(
         output,
-        {
-            "phi": phi,
-            "correct": correct,
-            "test_accuracy": test_accuracy,
-            "test_loss": test_loss,
+        pool
+        | test
+        | {
+            "labels": data.labels[:size],
+            "population_labels": data.labels[size:],
             "models": list(matrix.models),
             "roles": matrix.roles_MN,
             "sparsity": np.array(
@@ -116,8 +106,9 @@ def score_block(
     )
 
 
-def _joined(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _check_finite(phi: np.ndarray, paths: Sequence[str]) -> None:
@@ -180,38 +171,61 @@ class _Scorer:
     def _inputs(self, rows: slice) -> Tensor:
         return self._normalise(torch.from_numpy(self._data.inputs[rows]).to(self._device))
 
-    def _ask(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = stacked_forward(self._module, self._parameters, self._buffers, inputs, shared=True)
-        labels = labels.expand(self._num_models, -1)
-        return logit_scaled_confidence(logits, labels), logits.argmax(dim=-1) == labels
+    def _logits(self, inputs: Tensor) -> Tensor:
+        return stacked_forward(self._module, self._parameters, self._buffers, inputs, shared=True)
+
+    def _labels(self, rows: slice) -> Tensor:
+        labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
+        return labels.expand(self._num_models, -1)
 
     @torch.no_grad()
-    def pool(self, queries: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """φ of every query, (E, N, A) float32, and correctness of the identity, (E, N) bool."""
-        size = self._pool_size
+    def pool(self, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """What the models say of the pool, by the name of the array in the file."""
+        queries, size = settings["queries"], self._pool_size
         phi = np.empty((self._num_models, size, num_queries(queries)), dtype=np.float32)
-        correct = np.empty((self._num_models, size), dtype=bool)
+        identity: dict[str, list[np.ndarray]] = {}
         for rows in self._chunks(0, size, "scores"):
-            inputs = self._inputs(rows)
-            labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
+            inputs, labels = self._inputs(rows), self._labels(rows)
             for index, view in enumerate(views(inputs, queries)):
-                confidence, is_correct = self._ask(view, labels)
-                phi[:, rows, index] = confidence.cpu()
+                logits = self._logits(view)
+                phi[:, rows, index] = logit_scaled_confidence(logits, labels).cpu()
                 if index == 0:
-                    correct[:, rows] = is_correct.cpu()
-        return phi, correct
+                    found = self._of_identity(inputs, logits, labels, settings)
+                    for name, values in found.items():
+                        identity.setdefault(name, []).append(values.cpu().numpy())
+        return {"phi": phi} | {n: np.concatenate(v, axis=1) for n, v in identity.items()}
+
+    def _of_identity(
+        self, inputs: Tensor, logits: Tensor, labels: Tensor, settings: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        found = {
+            "correct": logits.argmax(dim=-1) == labels,
+            "entropy": entropy(logits).float(),
+            "modified_entropy": modified_entropy(logits, labels).float(),
+        }
+        if settings["logits"]:
+            found["logits"] = logits.float()
+        if settings["sensitivity"]:
+            posterior = logits.double().softmax(dim=-1)
+            found["sensitivity"] = sensitivity(self._logits, inputs, posterior).float()
+        return found
 
     @torch.no_grad()
-    def test(self) -> tuple[np.ndarray, np.ndarray]:
-        """Accuracy and mean cross-entropy on the official test set, (E,) float64 each."""
+    def test(self) -> dict[str, np.ndarray]:
+        """What the models say of the official test set, if some of it is outside the pool."""
         start, stop = self._pool_size, len(self._data.labels)
-        if start == stop:
-            return np.full(self._num_models, np.nan), np.full(self._num_models, np.nan)
-        hits = np.zeros(self._num_models)
-        loss = np.zeros(self._num_models)
+        phi = np.empty((self._num_models, stop - start), dtype=np.float32)
+        hits, loss = np.zeros((2, self._num_models))
         for rows in self._chunks(start, stop, "test set"):
-            labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
-            confidence, is_correct = self._ask(self._inputs(rows), labels)
-            hits += is_correct.sum(dim=1).cpu().numpy()
+            labels = self._labels(rows)
+            logits = self._logits(self._inputs(rows))
+            confidence = logit_scaled_confidence(logits, labels)
+            phi[:, rows.start - start : rows.stop - start] = confidence.cpu()
+            hits += (logits.argmax(dim=-1) == labels).sum(dim=1).cpu().numpy()
             loss += F.softplus(-confidence).sum(dim=1).cpu().numpy()
-        return hits / (stop - start), loss / (stop - start)
+        with np.errstate(invalid="ignore"):
+            return {
+                "population_phi": phi,
+                "test_accuracy": hits / (stop - start),
+                "test_loss": loss / (stop - start),
+            }

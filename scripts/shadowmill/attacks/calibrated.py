@@ -1,0 +1,287 @@
+"""Attacks that hold the target's loss against other losses: of reference models, or of others' data.
+
+References are the shadows; OUT ones have never seen the example. The loss ℓ is the
+cross-entropy of the identity query.
+
+Legend: M shadow models, T targets, N examples, Z population examples.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.lira import (
+    require_same_examples,
+    require_shadows_of_each_example,
+    side_quantile,
+)
+from shadowmill.attacks.loss import cross_entropy
+
+Float = NDArray[np.float64]
+
+LARGEST_LOSS = 1000.0
+"""Where the distribution of Attack-R ends, nats; the value of its authors' code."""
+
+YE_LEVEL = 1e-4
+"""The quantile of the OUT losses that the curvature study takes for Ye et al.'s threshold."""
+
+
+def watson(shadows: ScoreBank, targets: ScoreBank) -> Float:
+    """Score by the mean OUT loss minus the target's: how much easier than for the others.
+
+    Watson et al. (2022), "On the importance of difficulty calibration in membership inference
+    attacks", arXiv:2111.08440, Eq. 5 with the loss as score.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+        targets: φ of the T targets, same examples.
+
+    Returns:
+        (T, N) float64, nats, higher = more likely a member.
+
+    Raises:
+        ValueError: targets that do not fit the shadows, or an example without OUT shadow.
+    """
+    _require(shadows, targets, ("OUT",), "watson")
+    return _mean_gap(shadows, shadows.nonmember_MN, targets)
+
+
+def watson_leave_one_out(shadows: ScoreBank) -> Float:
+    """Score every shadow as if it were the target, with the others as its shadows.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+
+    Returns:
+        (M, N) float64; row m equals ``watson`` on the bank without model m.
+
+    Raises:
+        ValueError: too few OUT shadows once one is left out.
+    """
+    _require(shadows, None, ("OUT",), "watson")
+    return _mean_gap(shadows, shadows.nonmember_MN, None)
+
+
+def sablayrolles(shadows: ScoreBank, targets: ScoreBank) -> Float:
+    """Score by ½(μ_in + μ_out) − ℓ, with μ the mean losses of IN and OUT shadows.
+
+    Sablayrolles et al. (2019), "White-box vs black-box: Bayes optimal strategies for membership
+    inference", arXiv:1908.11229, §5 (MALT with a threshold per example).
+
+    Args:
+        shadows: φ and roles of the M shadows.
+        targets: φ of the T targets, same examples.
+
+    Returns:
+        (T, N) float64, nats, higher = more likely a member.
+
+    Raises:
+        ValueError: targets that do not fit the shadows, or an example without IN or OUT shadow.
+    """
+    _require(shadows, targets, ("IN", "OUT"), "sablayrolles")
+    return _midpoint_gap(shadows, targets)
+
+
+def sablayrolles_leave_one_out(shadows: ScoreBank) -> Float:
+    """Score every shadow as if it were the target, with the others as its shadows.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+
+    Returns:
+        (M, N) float64; row m equals ``sablayrolles`` on the bank without model m.
+
+    Raises:
+        ValueError: too few IN or OUT shadows once one is left out.
+    """
+    _require(shadows, None, ("IN", "OUT"), "sablayrolles")
+    return _midpoint_gap(shadows, None)
+
+
+def attack_r(shadows: ScoreBank, targets: ScoreBank) -> Float:
+    """Score by the fraction of OUT shadows with a larger loss on the example, interpolated.
+
+    Ye et al. (2022), "Enhanced membership inference attacks against machine learning models",
+    arXiv:2111.09679, §4.3. n shadows give n + 1 levels, so, as in the authors' code, their sorted
+    losses with 0 in front and ``LARGEST_LOSS`` behind are joined linearly: the k-th of them is
+    at k / (n + 1). The score is one minus the height of that curve at ℓ, in the middle where
+    shadows that agree make it jump; larger losses count as ``LARGEST_LOSS``.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+        targets: φ of the T targets, same examples.
+
+    Returns:
+        (T, N) float64 between 0 and 1, higher = more likely a member.
+
+    Raises:
+        ValueError: targets that do not fit the shadows, or an example without OUT shadow.
+    """
+    _require(shadows, targets, ("OUT",), "attack_r")
+    return _fraction_above(shadows, targets)
+
+
+def attack_r_leave_one_out(shadows: ScoreBank) -> Float:
+    """Score every shadow as if it were the target, with the others as its shadows.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+
+    Returns:
+        (M, N) float64; row m equals ``attack_r`` on the bank without model m.
+
+    Raises:
+        ValueError: too few OUT shadows once one is left out.
+    """
+    _require(shadows, None, ("OUT",), "attack_r")
+    return _fraction_above(shadows, None)
+
+
+def ye_percentile(shadows: ScoreBank, targets: ScoreBank) -> Float:
+    """Score by the ``YE_LEVEL`` quantile of the OUT losses minus the target's.
+
+    What Ravikumar et al. (2024), "Curvature clues", arXiv:2407.02747, evaluate as Ye et al.'s
+    attack. With fewer than 10,000 shadows the quantile is next to the smallest OUT loss.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+        targets: φ of the T targets, same examples.
+
+    Returns:
+        (T, N) float64, nats, higher = more likely a member.
+
+    Raises:
+        ValueError: targets that do not fit the shadows, or an example without OUT shadow.
+    """
+    _require(shadows, targets, ("OUT",), "ye_percentile")
+    return _quantile_gap(shadows, targets)
+
+
+def ye_percentile_leave_one_out(shadows: ScoreBank) -> Float:
+    """Score every shadow as if it were the target, with the others as its shadows.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+
+    Returns:
+        (M, N) float64; row m equals ``ye_percentile`` on the bank without model m.
+
+    Raises:
+        ValueError: too few OUT shadows once one is left out.
+    """
+    _require(shadows, None, ("OUT",), "ye_percentile")
+    return _quantile_gap(shadows, None)
+
+
+def attack_p(shadows: ScoreBank, targets: ScoreBank) -> Float:
+    """Score by the fraction of population examples with a larger loss in the same target.
+
+    Ye et al. (2022), arXiv:2111.09679, §4.2. It ranks the examples of one target as their loss
+    does, but the scores of different targets are comparable.
+
+    Args:
+        shadows: not used.
+        targets: φ of the T targets on the examples and on the population.
+
+    Returns:
+        (T, N) float64 between 0 and 1, higher = more likely a member; equal losses count half.
+
+    Raises:
+        ValueError: no population.
+    """
+    return attack_p_leave_one_out(targets)
+
+
+def attack_p_leave_one_out(shadows: ScoreBank) -> Float:
+    """Score every shadow as if it were the target; it needs no other, only its population.
+
+    Args:
+        shadows: φ of the M shadows on the examples and on the population.
+
+    Returns:
+        (M, N) float64 as ``attack_p``.
+
+    Raises:
+        ValueError: no population.
+    """
+    shadows.require("population_phi_MZ")
+    score_MN = np.empty(shadows.phi_MNA.shape[:2])
+    for row, (phi_NA, population_Z) in enumerate(
+        zip(shadows.phi_MNA, shadows.population_phi_MZ, strict=True)
+    ):
+        # φ orders as the loss does, but keeps apart what the loss rounds to the same number.
+        sorted_Z = np.sort(population_Z.astype(np.float64))
+        phi_N = phi_NA[:, 0].astype(np.float64)
+        below_N, up_to_N = (sorted_Z.searchsorted(phi_N, side) for side in ("left", "right"))
+        score_MN[row] = (below_N + up_to_N) / (2 * len(sorted_Z))
+    return score_MN
+
+
+def _require(
+    shadows: ScoreBank, targets: ScoreBank | None, sides: tuple[str, ...], attack: str
+) -> None:
+    side_MN = {"IN": shadows.member_MN, "OUT": shadows.nonmember_MN}
+    require_shadows_of_each_example(
+        {side: side_MN[side] for side in sides},
+        1,
+        f"attack {attack!r}",
+        leave_one_out=targets is None,
+    )
+    if targets is not None:
+        require_same_examples(shadows, targets)
+
+
+def _mean_gap(shadows: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank | None) -> Float:
+    """Mean loss of a side minus the loss of the given targets, or of every shadow left out."""
+    shadow_loss_MN = cross_entropy(shadows.phi_MNA)
+    count_N = side_MN.sum(axis=0)
+    mean_N = shadow_loss_MN.sum(axis=0, where=side_MN) / count_N
+    if targets is not None:
+        return mean_N - cross_entropy(targets.phi_MNA)
+    # Without a shadow of the side, the distance of its loss from the mean is n / (n − 1) as large.
+    return (mean_N - shadow_loss_MN) * (count_N / (count_N - side_MN))
+
+
+def _midpoint_gap(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
+    gap_in_TN = _mean_gap(shadows, shadows.member_MN, targets)
+    return (gap_in_TN + _mean_gap(shadows, shadows.nonmember_MN, targets)) / 2
+
+
+def _quantile_gap(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
+    shadow_loss_MN = cross_entropy(shadows.phi_MNA)
+    quantile_1TN = side_quantile(
+        shadow_loss_MN[None], shadows.nonmember_MN, YE_LEVEL, leave_one_out=targets is None
+    )
+    asking_TN = shadow_loss_MN if targets is None else cross_entropy(targets.phi_MNA)
+    return quantile_1TN[0] - asking_TN
+
+
+def _fraction_above(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
+    shadow_loss_MN = np.minimum(cross_entropy(shadows.phi_MNA), LARGEST_LOSS)
+    asking_TN, skip_TN = shadow_loss_MN, shadows.nonmember_MN
+    if targets is not None:
+        asking_TN = np.minimum(cross_entropy(targets.phi_MNA), LARGEST_LOSS)
+        skip_TN = np.zeros(asking_TN.shape, dtype=bool)
+    score_TN = np.empty(asking_TN.shape)
+    for example, out_M in enumerate(shadows.nonmember_MN.T):
+        knots = np.concatenate([[0.0], shadow_loss_MN[out_M, example], [LARGEST_LOSS]])
+        height_T = _height(np.sort(knots), asking_TN[:, example], skip_TN[:, example])
+        score_TN[:, example] = 1 - height_T
+    return score_TN
+
+
+def _height(knots: Float, loss_T: Float, skip_T: NDArray[np.bool_]) -> Float:
+    """Height at some losses of the line through (knots[k], k / last k).
+
+    Where `skip_T`, the loss is itself one of the knots, which is taken out.
+    """
+    below_T = knots.searchsorted(loss_T, "left")
+    above_T = knots.searchsorted(loss_T, "right")
+    equal_T = above_T - below_T - skip_T
+    low_T = knots[np.maximum(below_T - 1, 0)]
+    high_T = knots[np.minimum(above_T, len(knots) - 1)]
+    gap_T = np.where(equal_T > 0, 1, high_T - low_T)
+    position_T = np.where(
+        equal_T > 0, below_T + (equal_T - 1) / 2, below_T - 1 + (loss_T - low_T) / gap_T
+    )
+    return position_T / (len(knots) - 1 - skip_T)

@@ -1,0 +1,68 @@
+"""The pooled "LiRA" of the pruning repositories, so that their numbers can be compared.
+
+One Gaussian for all members of all shadows and one for all their non-members, fitted to the
+cross-entropy (Pruning_MIA, `lira_attack`). It has none of what makes LiRA strong: no statistics
+per example, no logit scaling, no queries. Since it is published under that name it is offered,
+under another.
+
+Legend: M shadow models, T targets, N examples.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.lira import log_ratio, pooled_normal
+from shadowmill.attacks.loss import cross_entropy
+
+Float = NDArray[np.float64]
+
+
+def global_gaussian(shadows: ScoreBank, targets: ScoreBank) -> Float:
+    """Score every example by log N(ℓ; μ_in, σ_in) − log N(ℓ; μ_out, σ_out), ℓ its cross-entropy.
+
+    μ and σ (divisor n) are those of all (shadow, example) pairs of members, and of non-members.
+    The published decision is the sign of the score. With σ_in < σ_out, as is usual, losses far
+    below μ_in speak against membership: the score is not monotone in the loss.
+
+    Args:
+        shadows: φ and roles of the M shadows; the examples need not be those of the targets.
+        targets: φ of the T targets.
+
+    Returns:
+        (T, N) float64, nats, higher = more likely a member.
+
+    Raises:
+        ValueError: the shadows have no members or no non-members.
+    """
+    return _scores(cross_entropy(targets.phi_MNA), shadows, leave_one_out=False)
+
+
+def global_gaussian_leave_one_out(shadows: ScoreBank) -> Float:
+    """Score every shadow as if it were the target, with the others as its shadows.
+
+    Args:
+        shadows: φ and roles of the M shadows.
+
+    Returns:
+        (M, N) float64; row m equals ``global_gaussian`` on the bank without model m.
+
+    Raises:
+        ValueError: without one of them, the shadows have no members or no non-members.
+    """
+    return _scores(cross_entropy(shadows.phi_MNA), shadows, leave_one_out=True)
+
+
+def _scores(loss_TN: Float, shadows: ScoreBank, *, leave_one_out: bool) -> Float:
+    shadow_loss_MN = cross_entropy(shadows.phi_MNA)
+    terms = []
+    for role, side_MN in (("members", shadows.member_MN), ("non-members", shadows.nonmember_MN)):
+        mean_T, variance_T = pooled_normal(shadow_loss_MN, side_MN, leave_one_out=leave_one_out)
+        if np.isnan(mean_T).any():
+            when = " once a model is left out" if leave_one_out else ""
+            raise ValueError(
+                f"the global Gaussian attack found no {role} of the shadows{when}, expected some "
+                "of both kinds; use more shadows"
+            )
+        terms.append((loss_TN - mean_T[:, None], variance_T[:, None]))
+    return log_ratio(*terms)

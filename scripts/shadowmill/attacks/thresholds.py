@@ -1,0 +1,175 @@
+"""Attacks on one number of the target's posterior, with a threshold fixed on the shadows.
+
+Song and Mittal (2021), "Systematic evaluation of privacy risks of machine learning models",
+arXiv:2003.10595, §3, as the pruning study (Yuan and Zhang 2022, arXiv:2202.03335) and others
+run them. Without a threshold per class they need no shadows.
+
+Legend: M shadow models, T targets, N examples, C classes among the targets' examples, P pairs of a
+shadow and an example that is a member or a non-member of it.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.loss import cross_entropy
+
+Statistic = Literal["confidence", "entropy", "modified_entropy", "correctness"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+
+Float = NDArray[np.float64]
+
+
+def threshold(
+    shadows: ScoreBank, targets: ScoreBank, statistic: Statistic, *, per_class: bool = False
+) -> Float:
+    """Score every example by a statistic of the identity query's posterior p, y the true class.
+
+    - ``confidence``: p_y. (The loss attack ranks alike, and does not saturate at 1.)
+    - ``entropy``: Σ p log p, minus the entropy.
+    - ``modified_entropy``: (1 − p_y) log p_y + Σ_{i≠y} p_i log(1 − p_i), minus that of Eq. 8.
+    - ``correctness``: 1 where the prediction is y, else 0 (Eq. 4; the "gap attack").
+
+    With `per_class`, the threshold of the example's class is subtracted: the published decision
+    (member if the statistic reaches the threshold) is then score ≥ 0, and scores of different
+    classes can be ranked together. See ``class_thresholds``.
+
+    Args:
+        shadows: not used but `per_class`: statistic, roles and labels of the M shadows. The
+            examples need not be those of the targets.
+        targets: the statistic of the T targets; with `per_class`, labels too.
+        statistic: One of ``STATISTICS``.
+        per_class: Whether to subtract the class's threshold.
+
+    Returns:
+        (T, N) float64, higher = more likely a member.
+
+    Raises:
+        ValueError: unknown statistic, one that the bank does not hold, no labels, or shadows
+            without members or without non-members.
+    """
+    value_TN = _values(targets, statistic)
+    if not per_class:
+        return value_TN
+    shadows.require("labels_N")
+    targets.require("labels_N")
+    return value_TN - class_thresholds(
+        _values(shadows, statistic), shadows, targets.labels_N, leave_one_out=False
+    )
+
+
+def threshold_leave_one_out(
+    shadows: ScoreBank, statistic: Statistic, *, per_class: bool = False
+) -> Float:
+    """Score every shadow as if it were the target, with the others as its shadows.
+
+    Args:
+        shadows: the statistic of the M shadows; with `per_class`, roles and labels too.
+        statistic: One of ``STATISTICS``; see ``threshold``.
+        per_class: Whether to subtract the class's threshold, fixed on the other shadows.
+
+    Returns:
+        (M, N) float64; row m equals ``threshold`` on the bank without model m.
+
+    Raises:
+        ValueError: as ``threshold``, on the bank without one of the shadows.
+    """
+    value_MN = _values(shadows, statistic)
+    if not per_class:
+        return value_MN
+    shadows.require("labels_N")
+    return value_MN - class_thresholds(value_MN, shadows, shadows.labels_N, leave_one_out=True)
+
+
+def class_thresholds(
+    value_MN: Float, shadows: ScoreBank, labels_N: NDArray[np.int64], *, leave_one_out: bool
+) -> Float:
+    """Find for each example the threshold of its class, fixed on the shadows.
+
+    The threshold t is the value among those of the class's members and non-members, of all
+    shadows together, that maximises ½(P[member's value ≥ t] + P[non-member's value < t]); of
+    several, the largest, which calls the fewest examples members. A class of which the shadows
+    have no members or no non-members gets the threshold of all classes together.
+
+    Args:
+        value_MN: (M, N') float64, what the threshold is for, of the shadows.
+        shadows: roles and labels that belong to it.
+        labels_N: (N,) int64, classes of the examples that want a threshold.
+        leave_one_out: Whether each shadow asks in turn, its own pairs left out.
+
+    Returns:
+        (1, N) float64, or (M, N) if each shadow asks in turn.
+
+    Raises:
+        ValueError: the shadows have no members or no non-members at all.
+    """
+    classes_C, class_N = np.unique(labels_N, return_inverse=True)
+    roles = (shadows.member_MN, shadows.nonmember_MN)
+    best_CT = []
+    for label in classes_C:
+        chosen_N = shadows.labels_N == label
+        parts = (part_MN[:, chosen_N] for part_MN in (value_MN, *roles))
+        best_CT.append(_best_thresholds(*parts, leave_one_out=leave_one_out))
+    best_TC = np.stack(best_CT, axis=1)
+    if np.isnan(best_TC).any():
+        overall_T = _best_thresholds(value_MN, *roles, leave_one_out=leave_one_out)
+        if np.isnan(overall_T).any():
+            when = " once a model is left out" if leave_one_out else ""
+            raise ValueError(
+                f"no threshold can be fixed: the shadows have no members or no non-members{when}, "
+                "expected some of both; use more shadows"
+            )
+        best_TC = np.where(np.isnan(best_TC), overall_T[:, None], best_TC)
+    return best_TC[:, class_N]
+
+
+def _values(bank: ScoreBank, statistic: Statistic) -> Float:
+    if statistic == "confidence":
+        return np.exp(-cross_entropy(bank.phi_MNA))
+    if statistic == "correctness":
+        bank.require("correct_MN")
+        return bank.correct_MN.astype(np.float64)
+    if statistic not in STATISTICS:
+        raise ValueError(
+            f"unknown statistic {statistic!r}, expected one of {', '.join(STATISTICS)}"
+        )
+    bank.require(f"{statistic}_MN")
+    return -getattr(bank, f"{statistic}_MN").astype(np.float64)
+
+
+def _best_thresholds(
+    value_MN: Float,
+    member_MN: NDArray[np.bool_],
+    nonmember_MN: NDArray[np.bool_],
+    *,
+    leave_one_out: bool,
+) -> Float:
+    """Thresholds (1,), or (M,) without each shadow; NaN if members or non-members are missing."""
+    pair_MN = member_MN | nonmember_MN
+    value_P = value_MN[pair_MN]
+    order_P = value_P.argsort(kind="stable")
+    value_P, member_P = value_P[order_P], member_MN[pair_MN][order_P]
+    if not leave_one_out:
+        return np.array([_best_of_sorted(value_P, member_P)])
+    model_P = np.nonzero(pair_MN)[0][order_P]
+    kept_MP = (model_P != model for model in range(len(value_MN)))
+    return np.array([_best_of_sorted(value_P[kept_P], member_P[kept_P]) for kept_P in kept_MP])
+
+
+def _best_of_sorted(value_P: Float, member_P: NDArray[np.bool_]) -> float:
+    """Largest of the ascending values that is best as a threshold."""
+    num_members = np.count_nonzero(member_P)
+    num_nonmembers = len(member_P) - num_members
+    if num_members == 0 or num_nonmembers == 0:
+        return np.nan
+    # Raising the threshold past a pair loses a member or wins a non-member. Scaled by the product
+    # of both counts the gains are integers, so that equally good thresholds compare as equal.
+    gain_P = np.where(member_P, -num_nonmembers, num_members)
+    gained_P = np.cumsum(gain_P) - gain_P
+    starts_P = np.ones(len(value_P), dtype=bool)
+    starts_P[1:] = value_P[1:] != value_P[:-1]
+    candidates = np.flatnonzero(starts_P)
+    gained = gained_P[candidates]
+    return value_P[candidates[len(gained) - 1 - gained[::-1].argmax()]]
