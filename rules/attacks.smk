@@ -19,6 +19,7 @@ rule attack:
         "../envs/shadowmill.yaml"
     params:
         adversary=adversary_of,
+        drop_unhealthy=lambda wildcards: study_of(wildcards).unhealthy_shadows == "drop",
         code=code_of("run_attack.py"),
     script:
         "../scripts/run_attack.py"

@@ -43,7 +43,15 @@ BUILT = [STUDIES[name] for name in CONFIG.build]
 CELL = "results/{study}/{dataset}/{architecture}/{variant}"
 LOGS = CELL.replace("results", "results/logs", 1)
 UNFINISHED = CELL.replace("results", "results/.unfinished", 1)
-TABLES = ("training_results", "training_history", "membership_metrics", "examples")
+# Tables that are their configurations' tables put together, and those made in other ways.
+TABLES = (
+    *("training_results", "training_history", "membership_metrics"),
+    *("examples", "shadow_counts"),
+)
+FURTHER_TABLES = (
+    *("per_class.csv", "paired_differences.csv", "comprehensive_mia_results.csv"),
+    *("health.csv", "summary.tex"),
+)
 FIGURES = ("roc", "leakage", "accuracy", "tradeoff")
 
 
@@ -163,6 +171,12 @@ def examples_for_attack(wildcards):
     return [ancient(f"results/data/{wildcards.dataset}.h5")] if needed else []
 
 
+def headline_attack(wildcards):
+    """Scores of the study's first attack by its first adversary on a configuration."""
+    name = study_of(wildcards).attack_names(wildcards.variant)[0]
+    return f"{CELL.format(**cell_of(wildcards))}/attacks/{name}.h5"
+
+
 def headline_attacks(wildcards):
     """Scores of the study's first attack by its first adversary, on each configuration."""
     study = study_of(wildcards)
@@ -238,8 +252,11 @@ def attack_files(study):
 
 def table_files(study):
     """All tables of a study."""
-    names = [name for name in TABLES if name != "examples" or study.compares_examples]
-    return [f"results/{study.name}/tables/{name}.csv" for name in names]
+    tidy = [name for name in TABLES if name != "examples" or study.compares_examples]
+    names = [*(f"{name}.csv" for name in tidy), *FURTHER_TABLES]
+    if study.compares_examples:
+        names.append("examples.parquet")
+    return [f"results/{study.name}/tables/{name}" for name in names]
 
 
 def figure_files(study):
@@ -264,9 +281,19 @@ def table_parts(wildcards):
     study = study_of(wildcards)
     if wildcards.table == "membership_metrics":
         return [path.removesuffix(".h5") + ".csv" for path in attack_files(study)]
-    if wildcards.table == "examples":
-        return [f"results/{cell.folder}/examples.csv" for cell in study.own_shadow_cells]
-    return cell_files(study, f"{wildcards.table}.csv")
+    return table_parts_of(wildcards.table)(wildcards)
+
+
+def table_parts_of(name):
+    """An input function: the tables of that name of the configurations that have one."""
+    needs_shadows = name in ("examples", "shadow_counts")
+
+    def parts(wildcards):
+        study = study_of(wildcards)
+        cells = study.own_shadow_cells if needs_shadows else study.cells
+        return [f"results/{cell.folder}/{name}.csv" for cell in cells]
+
+    return parts
 
 
 def figure_output(name, title):

@@ -5,6 +5,11 @@
 
 localrules:
     join_table,
+    join_classes,
+    widen_membership,
+    list_unhealthy,
+    write_summary,
+    write_parquet,
 
 
 rule tabulate_training:
@@ -79,6 +84,44 @@ rule tabulate_examples:
         "../scripts/tabulate_examples.py"
 
 
+rule tabulate_classes:
+    """Exposure of each class of a configuration."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+        attack=headline_attack,
+    output:
+        f"{CELL}/per_class.csv",
+    log:
+        f"{LOGS}/per_class.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attack=headline,
+        code=code_of("tabulate_classes.py"),
+    script:
+        "../scripts/tabulate_classes.py"
+
+
+rule tabulate_counts:
+    """Attacks on the targets of a configuration with fewer shadows."""
+    input:
+        target_scores=target_scores,
+        shadow_scores=shadow_scores,
+    output:
+        f"{CELL}/shadow_counts.csv",
+    log:
+        f"{LOGS}/shadow_counts.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attacks=lambda wildcards: study_of(wildcards).attacks,
+        code=code_of("tabulate_counts.py"),
+    script:
+        "../scripts/tabulate_counts.py"
+
+
 rule join_table:
     """Put the tables of all configurations of a study together."""
     input:
@@ -99,3 +142,126 @@ rule join_table:
         code=code_of("join_tables.py"),
     script:
         "../scripts/join_tables.py"
+
+
+rule join_classes:
+    """Put the exposures of classes together and adjust for their number."""
+    input:
+        table_parts_of("per_class"),
+    output:
+        report(
+            "results/{study}/tables/per_class.csv",
+            caption="report/table.rst",
+            category="{study}",
+            subcategory="tables",
+            labels={"table": "per_class"},
+        ),
+    log:
+        "results/logs/{study}/per_class.csv.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("join_classes.py"),
+    script:
+        "../scripts/join_classes.py"
+
+
+rule compare_variants:
+    """What each variant leaks beyond its reference, on identical splits."""
+    input:
+        attacks=headline_attacks,
+    output:
+        report(
+            "results/{study}/tables/paired_differences.csv",
+            caption="report/table.rst",
+            category="{study}",
+            subcategory="tables",
+            labels={"table": "paired_differences"},
+        ),
+    log:
+        "results/logs/{study}/paired_differences.csv.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        attack=headline,
+        cells=lambda wildcards: [cell.path for cell in study_of(wildcards).cells],
+        code=code_of("compare_variants.py"),
+    script:
+        "../scripts/compare_variants.py"
+
+
+rule widen_membership:
+    """All metrics of all attacks, one row for each target."""
+    input:
+        membership="results/{study}/tables/membership_metrics.csv",
+    output:
+        report(
+            "results/{study}/tables/comprehensive_mia_results.csv",
+            caption="report/table.rst",
+            category="{study}",
+            subcategory="tables",
+            labels={"table": "comprehensive_mia_results"},
+        ),
+    log:
+        "results/logs/{study}/comprehensive_mia_results.csv.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("widen_membership.py"),
+    script:
+        "../scripts/widen_membership.py"
+
+
+rule list_unhealthy:
+    """Shadows that did not converge."""
+    input:
+        training="results/{study}/tables/training_results.csv",
+    output:
+        report(
+            "results/{study}/tables/health.csv",
+            caption="report/table.rst",
+            category="{study}",
+            subcategory="tables",
+            labels={"table": "health"},
+        ),
+    log:
+        "results/logs/{study}/health.csv.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("list_unhealthy.py"),
+    script:
+        "../scripts/list_unhealthy.py"
+
+
+rule write_summary:
+    """The main numbers as a LaTeX table."""
+    input:
+        training="results/{study}/tables/training_results.csv",
+        membership="results/{study}/tables/membership_metrics.csv",
+    output:
+        "results/{study}/tables/summary.tex",
+    log:
+        "results/logs/{study}/summary.tex.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("write_summary.py"),
+    script:
+        "../scripts/write_summary.py"
+
+
+rule write_parquet:
+    """The exposure of examples in a format that keeps types."""
+    input:
+        examples="results/{study}/tables/examples.csv",
+    output:
+        "results/{study}/tables/examples.parquet",
+    log:
+        "results/logs/{study}/examples.parquet.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("write_parquet.py"),
+    script:
+        "../scripts/write_parquet.py"

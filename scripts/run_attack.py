@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         target_scores=snakemake.input.target_scores,
         shadow_scores=snakemake.input.shadow_scores,
         adversary=snakemake.params.adversary,
+        drop_unhealthy=snakemake.params.drop_unhealthy,
         data_path=next(iter(snakemake.input.data), None),
         output=snakemake.output[0],
     )

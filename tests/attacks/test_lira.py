@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from shadowmill.attacks import ATTACKS, ScoreBank, lira, lira_leave_one_out
-from shadowmill.attacks.lira import MODES, SIGMA_FLOOR, required_shadows
+from shadowmill.attacks import ScoreBank, lira, lira_leave_one_out
+from shadowmill.attacks.lira import (
+    LOCATIONS,
+    MODES,
+    SIGMA_FLOOR,
+    pooled_normal,
+    required_shadows,
+    side_quantile,
+)
 from shadowmill.metrics.intervals import auc_interval
 from shadowmill.metrics.ranking import auc
 
@@ -23,40 +30,47 @@ def random_bank(num_models, num_examples, num_queries, *, seed=0, shift=1.0, dty
 
 
 def without(bank, model):
-    return ScoreBank(
-        np.delete(bank.phi_MNA, model, axis=0),
-        np.delete(bank.member_MN, model, axis=0),
-        np.delete(bank.nonmember_MN, model, axis=0),
+    return bank.select(np.delete(np.arange(len(bank.phi_MNA)), model))
+
+
+def targets_of(phi_TNA):
+    """A bank of targets; their roles are nothing that an attack may look at."""
+    phi_TNA = np.asarray(phi_TNA)
+    return ScoreBank(phi_TNA, np.zeros(phi_TNA.shape[:2], dtype=bool))
+
+
+def looped_leave_one_out(bank, mode, location=None):
+    models = range(len(bank.phi_MNA))
+    return np.concatenate(
+        [lira(without(bank, m), bank.select([m]), mode, location) for m in models]
     )
 
 
-def looped_leave_one_out(bank, mode):
-    models = range(len(bank.phi_MNA))
-    return np.stack([lira(without(bank, m), bank.phi_MNA[m], mode) for m in models])
-
-
-def slow_lira(bank, target_phi_NA, mode):
-    """One example and one query at a time, straight from the definitions."""
+def slow_lira(bank, phi_TNA, mode, location):
+    """One target, example and query at a time, straight from the definitions."""
     phi_MNA = bank.phi_MNA.astype(np.float64)
-    num_examples, num_queries = target_phi_NA.shape
-    score_NA = np.empty((num_examples, num_queries))
+    num_targets, num_examples, num_queries = phi_TNA.shape
+    raw_in_sigma = np.std([phi for a in range(num_queries) for phi in phi_MNA[bank.member_MN, a]])
+    score_TNA = np.empty(phi_TNA.shape)
     for a in range(num_queries):
         sides = []
         for side_MN in (bank.member_MN, bank.nonmember_MN):
             samples = [phi_MNA[side_MN[:, n], n, a] for n in range(num_examples)]
             pooled = sum(((s - s.mean()) ** 2).sum() for s in samples)
             pooled /= sum(len(s) - 1 for s in samples)
-            sigmas = [math.sqrt(pooled) if mode == "fixed" else s.std() for s in samples]
-            sides.append(
-                [(s.mean(), max(sigma, 1e-6)) for s, sigma in zip(samples, sigmas, strict=True)]
-            )
-        for n in range(num_examples):
+            common = {"fixed": math.sqrt(pooled), "code2021": raw_in_sigma}
+            centre = np.mean if location == "mean" else np.median
+            sides.append([(centre(s), max(common.get(mode, s.std()), 1e-6)) for s in samples])
+        for t, n in np.ndindex(num_targets, num_examples):
             into, out = (norm(*side[n]) for side in sides)
-            phi = float(target_phi_NA[n, a])
-            score_NA[n, a] = (
-                out.logcdf(phi) if mode == "offline" else into.logpdf(phi) - out.logpdf(phi)
-            )
-    return score_NA.mean(axis=1)
+            phi = float(phi_TNA[t, n, a])
+            if mode == "offline":
+                score_TNA[t, n, a] = out.logcdf(phi)
+            elif mode == "two_sided_code":
+                score_TNA[t, n, a] = -out.logpdf(phi)
+            else:
+                score_TNA[t, n, a] = into.logpdf(phi) - out.logpdf(phi)
+    return score_TNA.mean(axis=2)
 
 
 # Example 0: models 0, 1 IN with φ 1, 3 (μ 2, σ 1); models 2, 3 OUT with -1, 1 (μ 0, σ 1).
@@ -64,7 +78,7 @@ def slow_lira(bank, target_phi_NA, mode):
 # Example 2: models 1, 3 IN with φ 0, 2 (μ 1, σ 1); models 0, 2 OUT with 2, 4 (μ 3, σ 1).
 HAND_PHI = np.array([[1, 4, 2], [3, 0, 0], [-1, 8, 4], [1, 2, 2]], dtype=np.float64)[:, :, None]
 HAND_MEMBER = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1]], dtype=bool)
-HAND_TARGET = np.array([[2.0], [3.0], [-1.0]])
+HAND_TARGET = targets_of([[[2.0], [3.0], [-1.0]]])
 
 
 @pytest.mark.parametrize(
@@ -79,11 +93,48 @@ HAND_TARGET = np.array([[2.0], [3.0], [-1.0]])
         ("fixed", [1 - math.log(2) / 2, -1 / 8 - math.log(2) / 2, 3.5 - math.log(2) / 2]),
         # z = 2/1, 2/1, -4/1 and Φ(z) = erfc(-z/√2)/2
         ("offline", [math.log(math.erfc(-z / math.sqrt(2)) / 2) for z in (2, 2, -4)]),
+        # -log N = ½ log 2π + log σ + z²/2, the same for z and -z
+        ("two_sided_code", [0.5 * math.log(2 * math.pi) + z * z / 2 for z in (2, 2, -4)]),
+        # All IN φ: 1, 3, 4, 8, 0, 2, mean 3, squares 4 + 0 + 1 + 25 + 9 + 1 = 40, σ² = 20/3:
+        # ((φ-μ_out)² - (φ-μ_in)²) / 2σ² with (4 - 0), (4 - 9), (16 - 4)
+        ("code2021", [4 * 3 / 40, -5 * 3 / 40, 12 * 3 / 40]),
     ],
 )
 def test_hand_values(mode, expected):
-    score_N = lira(ScoreBank(HAND_PHI, HAND_MEMBER), HAND_TARGET, mode)
-    np.testing.assert_allclose(score_N, expected, rtol=1e-14)
+    score_TN = lira(ScoreBank(HAND_PHI, HAND_MEMBER), HAND_TARGET, mode)
+    np.testing.assert_allclose(score_TN, [expected], rtol=1e-14)
+
+
+def test_median_by_hand():
+    # OUT φ 0, 0, 0, 4: median 0, but σ about the mean 1: σ² = (1 + 1 + 1 + 9)/4 = 3. IN φ 2 and 4:
+    # median and mean 3, σ 1. Target at 3: -log 1 + log √3 - 0 + 3²/(2·3)
+    phi_MNA = np.array([0.0, 0.0, 0.0, 4.0, 2.0, 4.0])[:, None, None]
+    bank = ScoreBank(phi_MNA, np.array([[0]] * 4 + [[1]] * 2, dtype=bool))
+    score_TN = lira(bank, targets_of([[[3.0]]]), "online", "median")
+    np.testing.assert_allclose(score_TN, [[math.log(3) / 2 + 1.5]], rtol=1e-14)
+    # With the mean 1 the last term is 2²/(2·3).
+    score_TN = lira(bank, targets_of([[[3.0]]]), "online", "mean")
+    np.testing.assert_allclose(score_TN, [[math.log(3) / 2 + 2 / 3]], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("mode", "location"),
+    [
+        ("online", "mean"),
+        ("fixed", "mean"),
+        ("offline", "mean"),
+        ("two_sided_code", "median"),
+        ("code2021", "median"),
+    ],
+)
+def test_location_is_by_default_that_of_the_source(mode, location):
+    bank, other = random_bank(12, 20, 1), (LOCATIONS[location == "mean"])
+    for call in (
+        lambda *where: lira(bank, bank.select([0, 1]), mode, *where),
+        lambda *where: lira_leave_one_out(bank, mode, *where),
+    ):
+        np.testing.assert_array_equal(call(), call(location))
+        assert not np.allclose(call(), call(other))
 
 
 def test_sigma_floor():
@@ -91,52 +142,69 @@ def test_sigma_floor():
     # -log 1e-6 - 0 + 4²/2
     phi_MNA = np.array([5.0, 5.0, 0.0, 2.0])[:, None, None]
     member_MN = np.array([[1], [1], [0], [0]], dtype=bool)
-    score_N = lira(ScoreBank(phi_MNA, member_MN), np.array([[5.0]]), "online")
+    score_TN = lira(ScoreBank(phi_MNA, member_MN), targets_of([[[5.0]]]), "online")
     assert SIGMA_FLOOR == 1e-6
-    np.testing.assert_allclose(score_N, 6 * math.log(10) + 8, rtol=1e-14)
+    np.testing.assert_allclose(score_TN, [[6 * math.log(10) + 8]], rtol=1e-14)
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("location", LOCATIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_equals_slow_definition(mode, dtype):
+def test_equals_slow_definition(mode, location, dtype):
     bank = random_bank(8, 12, 3, seed=4, dtype=dtype)
     bank.member_MN[0, 3] = bank.nonmember_MN[1, 5] = False  # held back for validation
-    target_phi_NA = np.random.default_rng(5).normal(0, 5, (12, 3)).astype(dtype)
-    expected_N = slow_lira(bank, target_phi_NA, mode)
-    np.testing.assert_allclose(lira(bank, target_phi_NA, mode), expected_N, rtol=1e-11)
+    phi_TNA = np.random.default_rng(5).normal(0, 5, (2, 12, 3)).astype(dtype)
+    score_TN = lira(bank, targets_of(phi_TNA), mode, location)
+    np.testing.assert_allclose(score_TN, slow_lira(bank, phi_TNA, mode, location), rtol=1e-11)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("num_models", [8, 64])
+@pytest.mark.parametrize("location", LOCATIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_leave_one_out_equals_loop(mode, num_models, dtype):
+def test_leave_one_out_equals_loop(mode, location, num_models, dtype):
     bank = random_bank(num_models, 301, 3, dtype=dtype)
-    np.testing.assert_allclose(
-        lira_leave_one_out(bank, mode), looped_leave_one_out(bank, mode), rtol=1e-12, atol=1e-12
-    )
+    looped_MN = looped_leave_one_out(bank, mode, location)
+    score_MN = lira_leave_one_out(bank, mode, location)
+    np.testing.assert_allclose(score_MN, looped_MN, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_leave_one_out_with_unused_examples_equals_loop(mode):
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_leave_one_out_with_unused_examples_equals_loop(mode, location):
     bank = random_bank(20, 200, 2, seed=1)
     unused_MN = np.random.default_rng(2).random((20, 200)) < 0.1
     bank = ScoreBank(bank.phi_MNA, bank.member_MN & ~unused_MN, bank.nonmember_MN & ~unused_MN)
-    score_MN = lira_leave_one_out(bank, mode)
-    np.testing.assert_allclose(score_MN, looped_leave_one_out(bank, mode), rtol=1e-12, atol=1e-12)
-    assert not np.allclose(
-        score_MN, lira_leave_one_out(ScoreBank(bank.phi_MNA, bank.member_MN), mode)
-    )
+    score_MN = lira_leave_one_out(bank, mode, location)
+    looped_MN = looped_leave_one_out(bank, mode, location)
+    np.testing.assert_allclose(score_MN, looped_MN, rtol=1e-12, atol=1e-12)
+    everything = ScoreBank(bank.phi_MNA, bank.member_MN)
+    assert not np.allclose(score_MN, lira_leave_one_out(everything, mode, location))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_leave_one_out_with_fewest_shadows_equals_loop(mode):
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_leave_one_out_with_fewest_shadows_equals_loop(mode, location):
     bank = random_bank(required_shadows(mode), 500, 2, seed=3)
+    score_MN = lira_leave_one_out(bank, mode, location)
+    looped_MN = looped_leave_one_out(bank, mode, location)
+    np.testing.assert_allclose(score_MN, looped_MN, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_leave_one_out_with_equal_shadows_equals_loop(mode):
+    """Which of the shadows that agree is dropped from a median must not matter."""
+    bank = random_bank(12, 60, 2, seed=5)
+    bank.phi_MNA[:] = bank.phi_MNA.round()
     np.testing.assert_allclose(
-        lira_leave_one_out(bank, mode), looped_leave_one_out(bank, mode), rtol=1e-11, atol=1e-11
+        lira_leave_one_out(bank, mode, "median"),
+        looped_leave_one_out(bank, mode, "median"),
+        rtol=1e-11,
+        atol=1e-11,
     )
 
 
-@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("mode", ["online", "offline", "two_sided_code", "code2021"])
 def test_leave_one_out_survives_cancellation(mode):
     """One shadow a million times further off than the rest: its own term is all of the sum."""
     bank = random_bank(8, 40, 1, seed=6)
@@ -150,10 +218,10 @@ def test_leave_one_out_survives_cancellation(mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_chunks_do_not_show(mode, monkeypatch):
     bank = random_bank(10, 50, 2)
-    whole = lira(bank, bank.phi_MNA[3], mode), lira_leave_one_out(bank, mode)
+    whole = lira(bank, bank.select([3]), mode), lira_leave_one_out(bank, mode)
     module = importlib.import_module("shadowmill.attacks.lira")  # the package's lira is a function
     monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 7 * 10 * 2)  # 50 = 7 × 7 + 1
-    parts = lira(bank, bank.phi_MNA[3], mode), lira_leave_one_out(bank, mode)
+    parts = lira(bank, bank.select([3]), mode), lira_leave_one_out(bank, mode)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13)
 
@@ -181,45 +249,88 @@ def test_permutations_only_permute(mode):
     )
 
 
-def test_offline_reads_no_member():
+@pytest.mark.parametrize("mode", ["offline", "two_sided_code"])
+def test_offline_reads_no_member(mode):
     bank = random_bank(12, 40, 1)
     other = ScoreBank(np.where(bank.member_MN[:, :, None], 99.0, bank.phi_MNA), bank.member_MN)
-    target_phi_NA = bank.phi_MNA[0]
-    np.testing.assert_array_equal(
-        lira(bank, target_phi_NA, "offline"), lira(other, target_phi_NA, "offline")
-    )
+    targets = bank.select([0])
+    np.testing.assert_array_equal(lira(bank, targets, mode), lira(other, targets, mode))
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_null_bank_scores_chance(name):
+def test_only_the_code_calls_a_low_confidence_a_sign_of_membership():
+    bank, far = random_bank(32, 1, 1), np.array([[[-50.0]], [[50.0]]])
+    mean = bank.phi_MNA[bank.nonmember_MN].mean()
+    low, high = lira(bank, targets_of(mean + far), "two_sided_code", "mean")[:, 0]
+    assert low == pytest.approx(high)
+    low, high = lira(bank, targets_of(mean + far), "offline")[:, 0]
+    assert low < high
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_null_bank_scores_chance(mode):
     bank = random_bank(32, 3000, 2, seed=7, shift=0.0)
-    score_MN = ATTACKS[name].leave_one_out(bank)
+    score_MN = lira_leave_one_out(bank, mode)
     for model in range(4):
         low, high = auc_interval(score_MN[model], bank.member_MN[model], 0.999)
         assert low < 0.5 < high
 
 
-@pytest.mark.parametrize("name", ["lira_online", "lira_fixed"])
+@pytest.mark.parametrize("mode", ["online", "fixed", "code2021"])
+@pytest.mark.parametrize("location", LOCATIONS)
 @pytest.mark.parametrize("shift", [0.5, 1.5])
-def test_gaussian_bank_reaches_the_best_auc(name, shift):
+def test_gaussian_bank_reaches_the_best_auc(mode, location, shift):
     """No test beats the likelihood ratio, whose AUC is Φ(d/√2) at equal spread."""
     bank = random_bank(400, 3000, 1, seed=8, shift=shift)
-    score_N = ATTACKS[name].score(without(bank, 0), bank.phi_MNA[0])
+    score_N = lira(without(bank, 0), bank.select([0]), mode, location)[0]
     low, high = auc_interval(score_N, bank.member_MN[0], 0.99)
     assert low < norm.cdf(shift / math.sqrt(2)) < high
     assert high - low < 0.06
 
 
-def test_offline_is_weaker_than_online_but_not_blind():
+def test_offline_is_weaker_than_online_and_two_sided_weaker_still():
     bank = random_bank(100, 3000, 1, seed=9)
     member_N = bank.member_MN[0]
-    online, offline = (
-        auc(lira_leave_one_out(bank, mode)[0], member_N) for mode in ("fixed", "offline")
+    online, offline, two_sided = (
+        auc(lira_leave_one_out(bank, mode)[0], member_N)
+        for mode in ("fixed", "offline", "two_sided_code")
     )
     assert 0.6 < offline < online + 0.01
+    assert 0.5 < two_sided < offline - 0.05
 
 
-@pytest.mark.parametrize(("mode", "fewest"), [("online", 6), ("fixed", 4), ("offline", 6)])
+@pytest.mark.parametrize("leave_one_out", [False, True])
+@pytest.mark.parametrize("quantile", [0, 1e-4, 0.3, 0.5, 1])
+def test_quantile_of_a_side_is_that_of_numpy(quantile, leave_one_out):
+    rng = np.random.default_rng(0)
+    value_AMN = rng.normal(size=(2, 9, 15)).round(1)
+    side_MN = rng.random((9, 15)) < 0.6
+    side_MN[:2] = True
+    found = side_quantile(value_AMN, side_MN, quantile, leave_one_out=leave_one_out)
+    assert found.shape == (2, 9 if leave_one_out else 1, 15)
+    for a, t, n in np.ndindex(found.shape):
+        kept_M = side_MN[:, n] & ~(leave_one_out & (np.arange(9) == t))
+        expected = np.quantile(value_AMN[a, kept_M, n], quantile)
+        assert found[a, t, n] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_pooled_normal_is_mean_and_variance_of_what_is_left():
+    rng = np.random.default_rng(1)
+    value_MN, side_MN = rng.normal(3, 2, (4, 30)), rng.random((4, 30)) < 0.5
+    value_MN[2] += 1e6  # all of the variance, until it is left out
+    side_MN[3] = False
+    mean_T, variance_T = pooled_normal(value_MN, side_MN, leave_one_out=False)
+    np.testing.assert_allclose(mean_T, [value_MN[side_MN].mean()], rtol=1e-14)
+    np.testing.assert_allclose(variance_T, [value_MN[side_MN].var()], rtol=1e-14)
+    mean_T, variance_T = pooled_normal(value_MN, side_MN, leave_one_out=True)
+    left = [np.delete(value_MN, m, 0)[np.delete(side_MN, m, 0)] for m in range(4)]
+    np.testing.assert_allclose(mean_T, [values.mean() for values in left], rtol=1e-14)
+    np.testing.assert_allclose(variance_T, [values.var() for values in left], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fewest"),
+    [("online", 6), ("fixed", 4), ("offline", 6), ("two_sided_code", 6), ("code2021", 4)],
+)
 def test_required_shadows_suffice_and_are_needed(mode, fewest):
     assert required_shadows(mode) == fewest
     assert np.isfinite(lira_leave_one_out(random_bank(fewest, 20, 1), mode)).all()
@@ -244,19 +355,17 @@ def test_too_few_shadows_names_side_example_and_count():
 def test_fixed_needs_a_residual():
     bank = random_bank(2, 20, 1)  # one IN and one OUT each: means, but no spread
     with pytest.raises(ValueError, match="'fixed' found one IN shadow for every example"):
-        lira(bank, bank.phi_MNA[0], "fixed")
+        lira(bank, bank.select([0]), "fixed")
     bank = ScoreBank(np.arange(4.0)[:, None, None], np.array([[1], [1], [0], [0]], dtype=bool))
-    assert np.isfinite(lira(bank, np.zeros((1, 1)), "fixed")).all()
+    assert np.isfinite(lira(bank, targets_of(np.zeros((1, 1, 1))), "fixed")).all()
     with pytest.raises(ValueError, match="one IN shadow for every example once a model is left"):
         lira_leave_one_out(bank, "fixed")
 
 
-def test_target_that_does_not_fit():
+def test_targets_that_do_not_fit():
     bank = ScoreBank(HAND_PHI, HAND_MEMBER)
     with pytest.raises(ValueError, match=r"shape \(2, 1\), expected \(3, 1\)"):
-        lira(bank, HAND_TARGET[:2])
-    with pytest.raises(ValueError, match="φ of the target at example 1, query 0 is nan"):
-        lira(bank, np.array([[0.0], [np.nan], [0.0]]))
+        lira(bank, targets_of(HAND_TARGET.phi_MNA[:, :2]))
 
 
 def test_unknown_mode_lists_the_known():
@@ -267,4 +376,14 @@ def test_unknown_mode_lists_the_known():
         lambda: required_shadows("global"),
     ):
         with pytest.raises(ValueError, match=r"unknown LiRA mode 'global'.*online, fixed, offline"):
+            call()
+
+
+def test_unknown_location_lists_the_known():
+    bank = random_bank(8, 3, 1)
+    for call in (
+        lambda: lira(bank, HAND_TARGET, location="mode"),
+        lambda: lira_leave_one_out(bank, location="mode"),
+    ):
+        with pytest.raises(ValueError, match=r"unknown LiRA location 'mode'.*mean, median"):
             call()

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from shadowmill.metrics import bootstrap, ranking
+from shadowmill.metrics import ranking
 from shadowmill.metrics.bootstrap import two_way_bootstrap
+from shadowmill.metrics.resampling import draw_weights
 
 FPRS = [0.1, 0.2]
 
@@ -51,10 +52,9 @@ def test_equals_naive_resampling(decimals, unused):
     result = two_way_bootstrap(
         scores_MN, member_MN, FPRS, 12, seed=3, confidence=0.8, nonmember_MN=nonmember_MN
     )
-    rng = np.random.default_rng(3)
     arguments = scores_MN, member_MN, nonmember_MN
     replicates = [
-        naive_statistics(*arguments, *bootstrap._draw_weights(rng, 4, 40)) for _ in range(12)
+        naive_statistics(*arguments, *weights) for weights in draw_weights((4, 40), 12, 3)
     ]
     values = naive_statistics(*arguments, np.ones(4), np.ones(40))
     bias = np.mean(replicates, axis=0) - values
@@ -120,6 +120,24 @@ def test_covers_when_examples_differ():
     assert hits / 80 >= 0.86
     # Neither too narrow (resampled models alone give less than half) nor far too wide.
     assert 0.8 < np.mean(widths) / (2 * 1.96 * np.std(values)) < 1.4
+
+
+def test_pairs_that_count_for_nothing_may_be_nan():
+    scores_MN, member_MN = case(5, 100)
+    aside_MN = np.random.default_rng(1).random(member_MN.shape) < 0.2
+    roles = {"member_MN": member_MN & ~aside_MN, "nonmember_MN": ~member_MN & ~aside_MN}
+    expected = two_way_bootstrap(scores_MN, fprs=FPRS, replicates=20, seed=0, **roles)
+    scores_MN[aside_MN] = np.nan
+    assert two_way_bootstrap(scores_MN, fprs=FPRS, replicates=20, seed=0, **roles) == expected
+
+
+def test_the_order_of_the_models_changes_no_value():
+    scores_MN, member_MN = case(5, 100, decimals=1)
+    order_M = np.random.default_rng(2).permutation(5)
+    first = two_way_bootstrap(scores_MN, member_MN, FPRS, 20, seed=0)
+    other = two_way_bootstrap(scores_MN[order_M], member_MN[order_M], FPRS, 20, seed=0)
+    for key, estimate in first.items():
+        assert other[key].value == pytest.approx(estimate.value, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def write_attack(tmp_path, shadow_roles, target_roles):
 
     def write(adaptive):
         path = str(tmp_path / f"attack-{adaptive}.h5")
-        storage.write_hdf5(path, arrays, {}, adaptive=adaptive)
+        adversary = "adaptive" if adaptive else "non_adaptive"
+        storage.write_hdf5(path, arrays, {}, adversary=adversary)
         return path, arrays
 
     return write

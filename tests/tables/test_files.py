@@ -99,6 +99,7 @@ def write_tables(folder, variants, datasets=("digits",)):
                     row = {
                         "target": target,
                         "attack": attack,
+                        "adversary": "adaptive",
                         "metric": metric,
                         "value": value_here,
                     }

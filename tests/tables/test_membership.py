@@ -16,8 +16,8 @@ from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 from shadowmill.tables import membership, read_csv
 
 COLUMNS = (
-    "study,dataset,architecture,variant,method,sparsity,defense,strength,target,attack,metric,"
-    "value,ci_low,ci_high,num_members,num_nonmembers"
+    "study,dataset,architecture,variant,method,sparsity,defense,strength,target,attack,adversary,metric,"
+    "value,ci_low,ci_high,num_members,num_nonmembers,false_positives"
 )
 METRICS = ["auc", *(f"tpr_at_fpr_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05"))]
 
@@ -135,7 +135,7 @@ def test_shadows_without_the_targets_defence_give_way_to_the_targets(cell, write
 def test_a_single_target_has_an_interval_over_its_examples(cell, write_attack, tmp_path):
     _, arrays = write_attack(False)
     one = arrays | {key: arrays[key][:1] for key in ("targets", "score", "target_roles")}
-    storage.write_hdf5(tmp_path / "one.h5", one, {}, adaptive=False)
+    storage.write_hdf5(tmp_path / "one.h5", one, {}, adversary="non_adaptive")
     membership.tabulate(cell, "loss", str(tmp_path / "one.h5"), str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
     mean, together = (table.loc[(f"targets-{end}", "auc")] for end in ("mean", "pooled"))
@@ -164,7 +164,7 @@ def test_scores_of_examples_set_aside_change_nothing(cell, write_attack, tmp_pat
         aside = (arrays[who] != MEMBER) & (arrays[who] != NON_MEMBER)
         assert {UNUSED, VALIDATION} <= set(arrays[who][aside])
         arrays[scores][aside] = random.choice([-1e9, 1e9], aside.sum())
-    storage.write_hdf5(tmp_path / "other.h5", arrays, {}, adaptive=True)
+    storage.write_hdf5(tmp_path / "other.h5", arrays, {}, adversary="adaptive")
     path = str(tmp_path / "other.csv")
     membership.tabulate(cell, "lira_online", str(tmp_path / "other.h5"), path)
     assert read_csv(path).set_index(["target", "metric"]).equals(table)
@@ -214,7 +214,7 @@ def test_one_false_positive_is_enough(cell, tmp_path, nonmembers, metric, missin
         "leave_one_out": score,
         "shadow_roles": roles_MN,
     }
-    storage.write_hdf5(tmp_path / "a.h5", arrays, {}, adaptive=True)
+    storage.write_hdf5(tmp_path / "a.h5", arrays, {}, adversary="adaptive")
     membership.tabulate(cell, "lira_online", str(tmp_path / "a.h5"), str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
     value = table.loc[("target-1", f"tpr_at_fpr_{metric}"), "value"]

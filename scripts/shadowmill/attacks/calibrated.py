@@ -1,4 +1,4 @@
-"""Attacks that hold the target's loss against other losses: of reference models, or of others' data.
+"""Attacks that hold the target's loss against those of reference models or of other examples.
 
 References are the shadows; OUT ones have never seen the example. The loss ℓ is the
 cross-entropy of the identity query.
@@ -30,7 +30,7 @@ def watson(shadows: ScoreBank, targets: ScoreBank) -> Float:
     """Score by the mean OUT loss minus the target's: how much easier than for the others.
 
     Watson et al. (2022), "On the importance of difficulty calibration in membership inference
-    attacks", arXiv:2111.08440, Eq. 5 with the loss as score.
+    attacks", arXiv:2111.08440, with the loss as the score to calibrate.
 
     Args:
         shadows: φ and roles of the M shadows.
@@ -66,7 +66,7 @@ def sablayrolles(shadows: ScoreBank, targets: ScoreBank) -> Float:
     """Score by ½(μ_in + μ_out) − ℓ, with μ the mean losses of IN and OUT shadows.
 
     Sablayrolles et al. (2019), "White-box vs black-box: Bayes optimal strategies for membership
-    inference", arXiv:1908.11229, §5 (MALT with a threshold per example).
+    inference", arXiv:1908.11229: the loss with a threshold per example (MAST).
 
     Args:
         shadows: φ and roles of the M shadows.
@@ -102,7 +102,7 @@ def attack_r(shadows: ScoreBank, targets: ScoreBank) -> Float:
     """Score by the fraction of OUT shadows with a larger loss on the example, interpolated.
 
     Ye et al. (2022), "Enhanced membership inference attacks against machine learning models",
-    arXiv:2111.09679, §4.3. n shadows give n + 1 levels, so, as in the authors' code, their sorted
+    arXiv:2111.09679. n shadows give n + 1 levels, so, as in the authors' code, their sorted
     losses with 0 in front and ``LARGEST_LOSS`` behind are joined linearly: the k-th of them is
     at k / (n + 1). The score is one minus the height of that curve at ℓ, in the middle where
     shadows that agree make it jump; larger losses count as ``LARGEST_LOSS``.
@@ -176,7 +176,7 @@ def ye_percentile_leave_one_out(shadows: ScoreBank) -> Float:
 def attack_p(shadows: ScoreBank, targets: ScoreBank) -> Float:
     """Score by the fraction of population examples with a larger loss in the same target.
 
-    Ye et al. (2022), arXiv:2111.09679, §4.2. It ranks the examples of one target as their loss
+    Ye et al. (2022), arXiv:2111.09679. It ranks the examples of one target as their loss
     does, but the scores of different targets are comparable.
 
     Args:

@@ -22,8 +22,8 @@ def global_gaussian(shadows: ScoreBank, targets: ScoreBank) -> Float:
     """Score every example by log N(ℓ; μ_in, σ_in) − log N(ℓ; μ_out, σ_out), ℓ its cross-entropy.
 
     μ and σ (divisor n) are those of all (shadow, example) pairs of members, and of non-members.
-    The published decision is the sign of the score. With σ_in < σ_out, as is usual, losses far
-    below μ_in speak against membership: the score is not monotone in the loss.
+    The published decision is the sign of the score. Where σ_in and σ_out differ, the score is
+    not monotone in the loss.
 
     Args:
         shadows: φ and roles of the M shadows; the examples need not be those of the targets.

@@ -3,7 +3,7 @@
 Zarifzadeh, Liu and Shokri (2024), "Low-cost high-power membership inference attacks",
 arXiv:2312.03262. With the model's probability p_θ of the true class and its mean p̄ over
 reference models, here the shadows, ratio(x) = p_θ(x) / p̄(x), and an example's score is the part of
-a population Z of non-members that it dominates, P_z[ratio(x) ≥ γ · ratio(z)] (Eq. 3 and 4).
+a population Z of non-members that it dominates, P_z[ratio(x) / ratio(z) ≥ γ].
 
 Legend: M shadow models, T targets, N examples of the pool, A queries, K classes, Z population.
 """
@@ -27,7 +27,8 @@ A_GRID = np.arange(11) / 10
 LOG_P_FLOOR = -690.0
 """Smallest log p, in nats: exp of it is still a normal number, so no mean of p is zero."""
 
-_TUNING_EXAMPLES = 1000  # of each stand-in; with all shadows in turn, ample to place a on the grid
+# Pairs of a stand-in and an example: the mean AUC is then sure to about 0.005.
+_TUNING_PAIRS = 2**14
 
 Float = NDArray[np.float64]
 Average = Callable[[Float, NDArray[np.bool_]], Float]
@@ -48,7 +49,7 @@ def rmia(
       unequal numbers each side still counts half, or else the count of a left-out shadow's side
       would give away its role.
     - ``offline``: p̄ = ½ [(1 + a) p̄_out + (1 − a)], from OUT shadows alone, where p̄_in is taken
-      to be a p̄_out + 1 − a (§3.2 and Appendix B.2.2).
+      to be a p̄_out + 1 − a.
 
     Every z is OUT for all shadows that count, so p̄(z) is the latter in both modes. Z is the
     bank's population. Without one, a quarter of each target's non-members is, which is then not
@@ -60,7 +61,8 @@ def rmia(
 
     For one target and γ > 0 the part of Z that is dominated is a step function of ratio(x) with
     Z + 1 values, so most examples tie where it matters, at low false-positive rates. Hence the
-    score is (z dominated + sigmoid(log ratio)) / (Z + 1): the number orders first, then the ratio.
+    score is (z dominated + sigmoid(log ratio)) / (Z + 1): the number orders first, then the ratio,
+    down to the precision of float64.
 
     Args:
         shadows: Scores and roles of the M shadows.
@@ -69,14 +71,14 @@ def rmia(
         gamma: γ, by how much x must dominate z; 1 as in the authors' second version.
         a: In [0, 1]; if None, the value of ``A_GRID`` with the highest mean AUC of the offline
             log ratio over shadows as stand-ins for the target, each with the others as its
-            references; on the identity query and at most 1,000 examples drawn by their number
-            alone. The targets take no part in it.
+            references; on the identity query and, of a large pool, on some examples drawn at
+            random. The targets take no part in it.
         temperature: Of the softmax. Other than 1, it needs ``logits_MNK`` and ``labels_N``, and
             Z is held out from the pool, as there are no logits of a population; the identity is
             then the only query.
 
     Returns:
-        (T, N) float64 in [0, 1), higher = more likely a member; NaN where not evaluated.
+        (T, N) float64 in [0, 1], higher = more likely a member; NaN where not evaluated.
 
     Raises:
         ValueError: unknown mode, a parameter out of range, targets that do not fit the shadows,
@@ -112,7 +114,7 @@ def rmia_leave_one_out(
         temperature: Of the softmax.
 
     Returns:
-        (M, N) float64 in [0, 1), higher = more likely a member; NaN where not evaluated.
+        (M, N) float64 in [0, 1], higher = more likely a member; NaN where not evaluated.
 
     Raises:
         ValueError: as `rmia`, once a shadow is left out.
@@ -181,6 +183,8 @@ def _scores(
     average: Average,
 ) -> Float:
     """Scores (T, N); `average` is over all shadows, or for each over the others."""
+    from scipy.special import expit  # takes longer to import than planning a workflow may
+
     ratio_TN, ratio_pool_TN = _log_ratios(shadows, targets, a_T1, mode, temperature, average)
     ratio_TZ = None
     if temperature == 1 and shadows.population_phi_MZ is not None:
@@ -196,7 +200,7 @@ def _scores(
             held_out = np.empty(0, dtype=np.intp)
             ratio_Z = ratio_TZ[target]
         count_N = count_dominated(ratio_N, ratio_Z, gamma)
-        score_TN[target] = (count_N + _below_one(ratio_N)) / (len(ratio_Z) + 1)
+        score_TN[target] = (count_N + expit(ratio_N)) / (len(ratio_Z) + 1)
         score_TN[target, held_out] = np.nan
     return score_TN
 
@@ -224,13 +228,6 @@ def _log_ratios(
         total_x = total_x + ratio_TN
         num_queries += 1
     return total_x / num_queries, total_z / num_queries
-
-
-def _below_one(ratio_N: Float) -> Float:
-    """The sigmoid, kept below the 1 that it rounds to, so that it never outweighs a count."""
-    from scipy.special import expit  # takes longer to import than planning a workflow may
-
-    return np.minimum(expit(ratio_N), np.nextafter(1, 0))
 
 
 def _offline(out: Float, a: Float | float) -> Float:
@@ -292,8 +289,9 @@ def _tuned_a(shadows: ScoreBank, temperature: float) -> float:
     log_p_MN = next(_queries(shadows, temperature))
     num_examples = log_p_MN.shape[1]
     member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
-    if num_examples > _TUNING_EXAMPLES:
-        draw = generator("rmia", num_examples).choice(num_examples, _TUNING_EXAMPLES, replace=False)
+    num_drawn = -(-_TUNING_PAIRS // len(log_p_MN))
+    if num_examples > num_drawn:
+        draw = generator("rmia", num_examples).choice(num_examples, num_drawn, replace=False)
         log_p_MN, member_MN, nonmember_MN = (
             array_MN[:, draw] for array_MN in (log_p_MN, member_MN, nonmember_MN)
         )

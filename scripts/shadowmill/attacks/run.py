@@ -15,6 +15,7 @@ from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.roles import UNUSED
 from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
+from shadowmill.scores.health import converged
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def run_attack(
     target_scores: Sequence[str],
     shadow_scores: Sequence[str],
     adversary: str,
+    drop_unhealthy: bool,
     data_path: str | None,
     output: str,
 ) -> None:
@@ -101,6 +103,7 @@ def run_attack(
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows.
         adversary: `adaptive`, or who trained the shadows otherwise: `non_adaptive`, `original`.
+        drop_unhealthy: whether shadows that did not converge are left out.
         data_path: the prepared data set, for attacks that need the examples themselves.
         output: HDF5 file to write.
 
@@ -121,15 +124,19 @@ def run_attack(
     )
     examples = _features(data_path, targets.phi_MNA.shape[1]) if "features" in row.needs else {}
     bank = bank_of(shadows, **examples)
+    if drop_unhealthy:
+        bank = bank.select(np.flatnonzero(converged(shadows)))
     score, target_roles = _evaluated(
         row.score(bank, bank_of(targets, **examples)), targets.roles_MN
     )
-    leave_one_out, shadow_roles = _evaluated(row.leave_one_out(bank), shadows.roles_MN)
+    leave_one_out, shadow_roles = _evaluated(
+        row.leave_one_out(bank), shadows.roles_MN[np.isin(shadows.models, bank.names)]
+    )
     storage.write_hdf5(
         output,
         {
             "targets": list(targets.models),
-            "shadows": list(shadows.models),
+            "shadows": list(bank.names),
             "score": score,
             "target_roles": target_roles,
             "leave_one_out": leave_one_out,

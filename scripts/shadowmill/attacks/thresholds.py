@@ -1,7 +1,7 @@
 """Attacks on one number of the target's posterior, with a threshold fixed on the shadows.
 
 Song and Mittal (2021), "Systematic evaluation of privacy risks of machine learning models",
-arXiv:2003.10595, §3, as the pruning study (Yuan and Zhang 2022, arXiv:2202.03335) and others
+arXiv:2003.10595, as the pruning study (Yuan and Zhang 2022, arXiv:2202.03335) and others
 run them. Without a threshold per class they need no shadows.
 
 Legend: M shadow models, T targets, N examples, C classes among the targets' examples, P pairs of a
@@ -29,8 +29,9 @@ def threshold(
 
     - ``confidence``: p_y. (The loss attack ranks alike, and does not saturate at 1.)
     - ``entropy``: Σ p log p, minus the entropy.
-    - ``modified_entropy``: (1 − p_y) log p_y + Σ_{i≠y} p_i log(1 − p_i), minus that of Eq. 8.
-    - ``correctness``: 1 where the prediction is y, else 0 (Eq. 4; the "gap attack").
+    - ``modified_entropy``: (1 − p_y) log p_y + Σ_{i≠y} p_i log(1 − p_i), minus the modified
+      entropy (Eq. 8).
+    - ``correctness``: 1 where the prediction is y, else 0 (the "gap attack").
 
     With `per_class`, the threshold of the example's class is subtracted: the published decision
     (member if the statistic reaches the threshold) is then score ≥ 0, and scores of different

@@ -19,6 +19,9 @@ RESERVED = (
     *("all", "models", "scores", "attacks", "tables", "figures"),
     *("dataset", "roles", "train_target", "score_block", "attack", "join_table"),
     *("tabulate_training", "tabulate_history", "tabulate_membership", "tabulate_examples"),
+    *("tabulate_classes", "tabulate_counts", "join_classes", "compare_variants"),
+    *("widen_membership", "list_unhealthy", "write_summary", "write_parquet"),
+    *("plot_attacks", "plot_heatmap", "plot_counts", "plot_classes", "plot_exposure"),
     *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
     *(f"train_shadows_{size}" for size in (1, 2, 4, 5, 8, 16, 32, 64)),
     *("data", "logs"),
@@ -214,6 +217,14 @@ def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
                 f"examples, which the protocol disjoint rules out. Possible: {general}"
             )
             continue
+        if row.needs_test_set and (
+            study["protocol"] == "disjoint"
+            or any(DATASETS[dataset].test_size == 0 for dataset in study["datasets"])
+        ):
+            yield (
+                f"{key}.attacks[{index}]: {name} needs examples outside the pool: protocol half "
+                "and data sets with an official test set"
+            )
         lost = share if row.per_example else 0
         if _complete_shadows(shadows, lost) < row.min_shadows:
             needed = next(n for n in count(2, 2) if _complete_shadows(n, lost) >= row.min_shadows)

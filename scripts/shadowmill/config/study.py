@@ -133,6 +133,7 @@ class Study:
     num_shadows: int
     models_per_job: int
     adversaries: tuple[str, ...]
+    unhealthy_shadows: str
     pruning: Mapping[str, Mapping[str, Any]]
     defenses: Mapping[str, Mapping[str, Any]]
     queries: Mapping[str, Any]

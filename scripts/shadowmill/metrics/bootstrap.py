@@ -45,6 +45,13 @@ class Difference(NamedTuple):
     p_value: float
 
 
+class Disparity(NamedTuple):
+    """The range of a statistic over the classes, and the p-value of classes that are alike."""
+
+    value: float
+    p_value: float
+
+
 def two_way_bootstrap(
     scores_MN: Float,
     member_MN: Bool,
@@ -83,7 +90,8 @@ def two_way_bootstrap(
     tail = require_confidence(confidence)
     measures = [of(scores_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
-    low_JS, high_JS = np.clip(_limits(value_JS, value_RJS, tail), 0, 1)
+    low_JS, high_JS, _ = _spread(value_JS, value_RJS, tail)
+    low_JS, high_JS = np.clip(low_JS, 0, 1), np.clip(high_JS, 0, 1)
     return {
         (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -138,12 +146,12 @@ def paired_bootstrap(
         measures += [of(each_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
     half = len(_AGGREGATES)
-    value_JS, value_RJS = value_JS[:half] - value_JS[half:], value_RJS[:, :half] - value_RJS[:, half:]
-    low_JS, high_JS = np.clip(_limits(value_JS, value_RJS, tail), -1, 1)
-    error_JS = np.nanstd(value_RJS, axis=0, ddof=1)
+    value_JS = value_JS[:half] - value_JS[half:]
+    value_RJS = value_RJS[:, :half] - value_RJS[:, half:]
+    low_JS, high_JS, error_JS = _spread(value_JS, value_RJS, tail)
     # The smallest positive number in place of no spread at all: 0 / 0 must be 0, not NaN.
     p_JS = 2 * ndtr(-np.abs(value_JS) / np.maximum(error_JS, np.finfo(np.float64).tiny))
-    parts = (value_JS, low_JS, high_JS, p_JS)
+    parts = (value_JS, np.clip(low_JS, -1, 1), np.clip(high_JS, -1, 1), p_JS)
     return {
         (name, aggregate): Difference(*(float(part[j, s]) for part in parts))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -160,7 +168,7 @@ def class_bootstrap(
     seed: int,
     confidence: float = 0.95,
     nonmember_MN: Bool | None = None,
-) -> tuple[dict[tuple[str, int], Estimate], dict[str, Difference]]:
+) -> tuple[dict[tuple[str, int], Estimate], dict[str, Disparity]]:
     """Bootstrap AUC and TPR of each class, and how far the classes lie apart.
 
     Each class is one ranking of its pairs of all models. Disparity is the largest value of any
@@ -203,7 +211,8 @@ def class_bootstrap(
         for c in classes_C
     ]
     value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed)
-    low_CS, high_CS = np.clip(_limits(value_CS, value_RCS, tail), 0, 1)
+    low_CS, high_CS, _ = _spread(value_CS, value_RCS, tail)
+    low_CS, high_CS = np.clip(low_CS, 0, 1), np.clip(high_CS, 0, 1)
     names = statistic_names(fprs)
     classes = {
         (name, int(label)): Estimate(*(float(part[c, s]) for part in (value_CS, low_CS, high_CS)))
@@ -214,3 +223,65 @@ def class_bootstrap(
         name: _disparity(value_CS[:, s], value_RCS[:, :, s]) for s, name in enumerate(names)
     }
     return classes, disparity
+
+
+def _spread(value_JS: Float, value_RJS: Float, tail: float) -> tuple[Float, Float, Float]:
+    """Limits and standard error (J, S) of each statistic; NaN where it has no value."""
+    spread_3JS = np.full((3, *value_JS.shape), np.nan)
+    defined_JS = ~np.isnan(value_JS)
+    value_RD = value_RJS[:, defined_JS]
+    # A replicate that misses all members of a tiny pool has no AUC: NaN, left out here.
+    limits_2D = np.nanquantile(value_RD, [tail, 1 - tail], axis=0)
+    # Examples drawn twice tie, which lets the TPR of a single model at a low FPR drift upwards.
+    bias_D = np.nanmean(value_RD, axis=0) - value_JS[defined_JS]
+    spread_3JS[:2, defined_JS] = limits_2D - bias_D
+    spread_3JS[2, defined_JS] = np.nanstd(value_RD, axis=0, ddof=1)
+    return tuple(spread_3JS)
+
+
+def _disparity(value_C: Float, value_RC: Float) -> Disparity:
+    defined_C = ~np.isnan(value_C)
+    if defined_C.sum() < 2:
+        return Disparity(np.nan, np.nan)
+    value_RD = value_RC[:, defined_C]
+    deviation_RD = value_RD - np.nanmean(value_RD, axis=0)
+    range_R = np.nanmax(deviation_RD, axis=1) - np.nanmin(deviation_RD, axis=1)
+    disparity = np.ptp(value_C[defined_C])
+    p_value = (1 + np.sum(range_R >= disparity)) / (1 + len(range_R))
+    return Disparity(float(disparity), float(p_value))
+
+
+def _require_valid(
+    scores_MN: Float,
+    member_MN: Bool,
+    nonmember_MN: Bool,
+    fprs: Sequence[float],
+    replicates: int,
+) -> None:
+    shapes = {scores_MN.shape, member_MN.shape, nonmember_MN.shape}
+    dtypes = {member_MN.dtype, nonmember_MN.dtype}
+    if scores_MN.ndim != 2 or len(shapes) > 1 or dtypes != {np.dtype(bool)}:
+        raise ValueError(
+            f"scores have shape {scores_MN.shape}, labels {member_MN.shape} {member_MN.dtype} and "
+            f"{nonmember_MN.shape} {nonmember_MN.dtype}, expected one shape (models, examples) "
+            "and bool labels; select the same models and examples for all"
+        )
+    missing_MN = np.isnan(scores_MN) & (member_MN | nonmember_MN)
+    if missing_MN.any():
+        model, example = np.argwhere(missing_MN)[0]
+        raise ValueError(
+            f"score of model {model} for example {example} is NaN, expected a number; "
+            "rerun the attack, or leave the example out of both labels"
+        )
+    for label, role_MN in (("member", member_MN), ("non-member", nonmember_MN)):
+        if not role_MN.any(axis=1).all() or not role_MN.size:
+            lacking = np.flatnonzero(~role_MN.any(axis=1)).tolist()
+            raise ValueError(
+                f"models {lacking} of {len(role_MN)} have no {label}, expected at least one each; "
+                "leave these models out"
+            )
+    for fpr in fprs:
+        if not 0 < fpr <= 1:
+            raise ValueError(f"FPR is {fpr}, expected more than 0 and at most 1; write 1 % as 0.01")
+    if replicates < 2:
+        raise ValueError(f"replicates is {replicates}, expected at least 2; 1000 are usual")

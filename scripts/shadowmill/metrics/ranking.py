@@ -1,4 +1,4 @@
-"""Metrics of one ranking of examples: AUC, TPR at a low FPR, balanced accuracy.
+"""Metrics of one ranking of examples: AUC, TPR at a low FPR, and thresholds.
 
 An example is called a member where score >= threshold. Examples with equal scores are taken
 all or none, and nothing is interpolated, so every rate is one that some threshold attains.
@@ -123,7 +123,7 @@ def allowed_false_positives(fpr: float, nonmembers: float) -> int:
 def best_threshold(scores: Scores, member: Labels) -> float:
     """Threshold of the largest balanced accuracy; the strictest of equals.
 
-    To be fixed on shadow models and then given to ``balanced_accuracy`` for a target.
+    To be fixed on shadow models and then given to ``confusion`` for a target.
 
     Args:
         scores: (N,) float, higher = more likely a member.
@@ -141,27 +141,6 @@ def best_threshold(scores: Scores, member: Labels) -> float:
     return float(threshold_V[gain_V.argmax()])
 
 
-def balanced_accuracy(scores: Scores, member: Labels, threshold: float) -> float:
-    """Mean of the true-positive and true-negative rates at a threshold fixed elsewhere.
-
-    Args:
-        scores: (N,) float, higher = more likely a member.
-        member: (N,) bool.
-        threshold: Scores at or above it are called members.
-
-    Returns:
-        Value in [0, 1].
-
-    Raises:
-        ValueError: NaN threshold, and as ``roc_curve``.
-    """
-    if np.isnan(threshold):
-        raise ValueError("threshold is NaN, expected a number; fix it with best_threshold")
-    _require_ranking(scores, member)
-    called = scores >= threshold
-    return float((called[member].mean() + (~called[~member]).mean()) / 2)
-
-
 def balanced_accuracy_oracle(scores: Scores, member: Labels) -> float:
     """Largest balanced accuracy over all thresholds.
 
@@ -177,14 +156,16 @@ def balanced_accuracy_oracle(scores: Scores, member: Labels) -> float:
     Raises:
         ValueError: see ``roc_curve``.
     """
-    return balanced_accuracy(scores, member, best_threshold(scores, member))
+    _, tp_V, fp_V = _vertices(scores, member)
+    gain_V = tp_V * fp_V[-1] - fp_V * tp_V[-1]
+    return float((1 + gain_V.max() / (tp_V[-1] * fp_V[-1])) / 2)
 
 
 def _vertices(
     scores: Scores, member: Labels
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Thresholds, true and false positives at the end of every block of equal scores."""
-    _require_ranking(scores, member)
+    require_ranking(scores, member)
     order_N = np.argsort(-scores)
     sorted_N = scores[order_N]
     end_V = np.append(np.flatnonzero(sorted_N[1:] != sorted_N[:-1]), len(sorted_N) - 1)
@@ -193,7 +174,16 @@ def _vertices(
     return np.append(np.inf, sorted_N[end_V]), np.append(0, tp_V), np.append(0, fp_V)
 
 
-def _require_ranking(scores: Scores, member: Labels) -> None:
+def require_ranking(scores: Scores, member: Labels) -> None:
+    """Refuse what is no ranking of members and non-members.
+
+    Args:
+        scores: (N,) float, higher = more likely a member.
+        member: (N,) bool.
+
+    Raises:
+        ValueError: see ``roc_curve``.
+    """
     if scores.ndim != 1 or scores.shape != member.shape or len(scores) == 0:
         raise ValueError(
             f"scores have shape {scores.shape} and labels {member.shape}, expected the same "

@@ -1,6 +1,6 @@
 """membership_metrics: how well each attack does, one row per model, attack and metric.
 
-Legend: M shadows, N examples of the pool.
+Legend: M models, shadows or targets, N examples of the pool.
 """
 
 from collections.abc import Iterator
@@ -12,40 +12,53 @@ import pandas as pd
 from shadowmill.attacks.run import AttackScores, read_attack
 from shadowmill.config import Cell
 from shadowmill.metrics.bootstrap import two_way_bootstrap
-from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, clopper_pearson
-from shadowmill.metrics.ranking import (
-    allowed_false_positives,
-    auc,
-    balanced_accuracy,
-    balanced_accuracy_oracle,
-    best_threshold,
-    operating_point,
-)
+from shadowmill.metrics.evaluation import CONFIDENCE, FPRS, evaluate, fix_thresholds
+from shadowmill.metrics.ranking import allowed_false_positives, operating_point
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import identity, write_csv
 
-FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
-CONFIDENCE = 0.95
 REPLICATES = 1_000
 
 # Ends of `target` in rows on all the models that an attack is judged by (`shadows-pooled` and so
 # on): the mean over their own metrics, and the metric of all their scores in one ranking, which
 # reaches lower false-positive rates.
-_MEAN, _POOLED = "-mean", "-pooled"
+AGGREGATES = {"mean": "-mean", "pooled": "-pooled"}
 
 
 def pooled(table: pd.DataFrame, attack: str) -> pd.DataFrame:
-    """The rows of an attack on all models in one ranking."""
-    return table[(table["attack"] == attack) & table["target"].str.endswith(_POOLED)]
+    """The rows of an attack, by each configuration's first adversary, on all models at once."""
+    first = table.groupby(["dataset", "architecture", "variant"])["adversary"].transform("first")
+    chosen = (table["attack"] == attack) & (table["adversary"] == first)
+    return table[chosen & table["target"].str.endswith(AGGREGATES["pooled"])]
+
+
+def single_models(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows on one model each, of all attacks."""
+    return table[~table["target"].str.endswith(tuple(AGGREGATES.values()))]
+
+
+def split(scores_MN: np.ndarray, roles_MN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Say which examples of each model count.
+
+    Args:
+        scores_MN: float64, NaN where the attack did not evaluate the example.
+        roles_MN: int8.
+
+    Returns:
+        member_MN, nonmember_MN: bool, both False where an example takes no part.
+    """
+    evaluated_MN = ~np.isnan(scores_MN)
+    return (roles_MN == MEMBER) & evaluated_MN, (roles_MN == NON_MEMBER) & evaluated_MN
 
 
 def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
     """Write the rows of one attack on one configuration.
 
-    Targets have intervals over their examples (DeLong for the AUC, Clopper–Pearson for the TPR at
-    the threshold found). Shadows attacked with each other have a two-way bootstrap over models ×
-    examples; if they lack the targets' defence, the targets take their place. A TPR at an FPR
-    below one in the number of non-members is undefined; its value is left empty.
+    Targets have the metrics and intervals of `shadowmill.metrics.evaluation`. Shadows attacked
+    with each other have a two-way bootstrap over models × examples of the AUC and the TPRs; if
+    they lack the targets' defence, the targets take their place. A TPR at an FPR below one in the
+    number of non-members is undefined; its value is left empty. `false_positives` is the count
+    behind a TPR, the smallest of any model in rows of means, and empty for other metrics.
 
     Args:
         cell: the configuration.
@@ -54,77 +67,39 @@ def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
         output: CSV file to write.
     """
     scores = read_attack(attack_path)
-    rows = [*_target_rows(scores), *_joint_rows(scores)]
-    columns = ["target", "attack", "metric", "value", "ci_low", "ci_high"]
-    columns += ["num_members", "num_nonmembers"]
-    table = pd.DataFrame(rows).assign(attack=attack)[columns]
+    columns = ["target", "attack", "adversary", "metric", "value", "ci_low", "ci_high"]
+    columns += ["num_members", "num_nonmembers", "false_positives"]
+    table = pd.DataFrame([*_target_rows(scores), *_joint_rows(scores)])
+    table = table.assign(attack=attack, adversary=scores.adversary)[columns]
     for index, (name, value) in enumerate(identity(cell).items()):
         table.insert(index, name, value)
     write_csv(output, table)
 
 
-def _row(
-    target: str, metric: str, estimate: tuple[float, float, float], members: int, nonmembers: int
-) -> dict[str, Any]:
-    value, low, high = estimate
-    return {
-        "target": target,
-        "metric": metric,
-        "value": value,
-        "ci_low": low,
-        "ci_high": high,
-        "num_members": members,
-        "num_nonmembers": nonmembers,
-    }
-
-
 def _target_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
-    member_MN = scores.shadow_roles_MN == MEMBER
-    used_MN = member_MN | (scores.shadow_roles_MN == NON_MEMBER)
-    # The threshold of balanced accuracy is fixed on the shadows, never on the target.
-    threshold = best_threshold(scores.leave_one_out_MN[used_MN], member_MN[used_MN])
-    for name, score_N, role_N in zip(
-        scores.targets, scores.score_TN, scores.target_roles_TN, strict=True
+    shadow_split = split(scores.leave_one_out_MN, scores.shadow_roles_MN)
+    thresholds = fix_thresholds(scores.leave_one_out_MN, *shadow_split)
+    member_MN, nonmember_MN = split(scores.score_TN, scores.target_roles_TN)
+    for name, score_N, member_N, nonmember_N in zip(
+        scores.targets, scores.score_TN, member_MN, nonmember_MN, strict=True
     ):
-        used_N = (role_N == MEMBER) | (role_N == NON_MEMBER)
-        member = (role_N == MEMBER)[used_N]
-        counts = int(member.sum()), int((~member).sum())
-        for metric, estimate in _target_metrics(score_N[used_N], member, threshold):
-            yield _row(name, metric, estimate, *counts)
-
-
-def _target_metrics(
-    score: np.ndarray, member: np.ndarray, threshold: float
-) -> Iterator[tuple[str, tuple[float, float, float]]]:
-    members, nonmembers = int(member.sum()), int((~member).sum())
-    yield "auc", (auc(score, member), *auc_interval(score, member, CONFIDENCE))
-    for fpr in FPRS:
-        if not allowed_false_positives(fpr, nonmembers):
-            estimate = (np.nan, np.nan, np.nan)
-        else:
-            found = operating_point(score, member, fpr).true_positives
-            estimate = (found / members, *clopper_pearson(found, members, CONFIDENCE))
-        yield f"tpr_at_fpr_{fpr:g}", estimate
-    called = score >= threshold
-    yield (
-        "balanced_accuracy",
-        (
-            balanced_accuracy(score, member, threshold),
-            *balanced_accuracy_interval(
-                int(called[member].sum()),
-                members,
-                int((~called[~member]).sum()),
-                nonmembers,
-                CONFIDENCE,
-            ),
-        ),
-    )
-    yield "balanced_accuracy_oracle", (balanced_accuracy_oracle(score, member), np.nan, np.nan)
+        used_N = member_N | nonmember_N
+        for found in evaluate(score_N[used_N], member_N[used_N], thresholds):
+            yield {
+                "target": name,
+                "metric": found.metric,
+                "value": found.value,
+                "ci_low": found.low,
+                "ci_high": found.high,
+                "num_members": int(member_N.sum()),
+                "num_nonmembers": int(nonmember_N.sum()),
+                "false_positives": found.false_positives,
+            }
 
 
 def _joint_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
     who, score_MN, roles_MN = scores.audited
-    member_MN, nonmember_MN = roles_MN == MEMBER, roles_MN == NON_MEMBER
+    member_MN, nonmember_MN = split(score_MN, roles_MN)
     estimates = two_way_bootstrap(
         score_MN,
         member_MN,
@@ -135,9 +110,40 @@ def _joint_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
         nonmember_MN=nonmember_MN,
     )
     counts = {
-        _MEAN: (int(member_MN.sum(axis=1).min()), int(nonmember_MN.sum(axis=1).min())),
-        _POOLED: (int(member_MN.sum()), int(nonmember_MN.sum())),
+        "mean": (int(member_MN.sum(axis=1).min()), int(nonmember_MN.sum(axis=1).min())),
+        "pooled": (int(member_MN.sum()), int(nonmember_MN.sum())),
     }
+    false_positives = _false_positives(score_MN, member_MN, nonmember_MN)
     for (metric, aggregate), estimate in estimates.items():
-        end = {"mean": _MEAN, "pooled": _POOLED}[aggregate]
-        yield _row(f"{who}{end}", metric, estimate, *counts[end])
+        yield {
+            "target": f"{who}{AGGREGATES[aggregate]}",
+            "metric": metric,
+            "value": estimate.value,
+            "ci_low": estimate.low,
+            "ci_high": estimate.high,
+            "num_members": counts[aggregate][0],
+            "num_nonmembers": counts[aggregate][1],
+            "false_positives": false_positives.get((metric, aggregate), np.nan),
+        }
+
+
+def _false_positives(
+    score_MN: np.ndarray, member_MN: np.ndarray, nonmember_MN: np.ndarray
+) -> dict[tuple[str, str], int]:
+    """The counts behind each TPR that is defined: smallest of any model, and pooled."""
+    used_MN = member_MN | nonmember_MN
+    rankings = {
+        "mean": [
+            (score_N[used_N], member_N[used_N])
+            for score_N, member_N, used_N in zip(score_MN, member_MN, used_MN, strict=True)
+        ],
+        "pooled": [(score_MN[used_MN], member_MN[used_MN])],
+    }
+    return {
+        (f"tpr_at_fpr_{fpr:g}", aggregate): min(
+            operating_point(score, member, fpr).false_positives for score, member in parts
+        )
+        for aggregate, parts in rankings.items()
+        for fpr in FPRS
+        if all(allowed_false_positives(fpr, int((~member).sum())) for _, member in parts)
+    }

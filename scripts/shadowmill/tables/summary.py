@@ -1,4 +1,4 @@
-"""The short table that ends `make quickstart`."""
+"""The main numbers of a study; as text, they end `make quickstart`."""
 
 import pandas as pd
 
@@ -7,7 +7,13 @@ from shadowmill.tables.membership import pooled
 
 
 def summarise(training_path: str, membership_path: str) -> str:
-    """The main numbers of a study as aligned text, one line per configuration.
+    """The headline of a study as aligned text; arguments as of `headline`."""
+    attack, table = headline(training_path, membership_path)
+    return f"attack: {attack}; 95 % intervals in brackets\n{table.to_string(index=False)}"
+
+
+def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFrame]:
+    """The main numbers of a study, one row per configuration.
 
     Test accuracy is the mean over all models. The attack is the study's first; its numbers are of
     all shadows attacked with each other, pooled, or of the targets where the shadows lack their
@@ -16,19 +22,22 @@ def summarise(training_path: str, membership_path: str) -> str:
     Args:
         training_path: training_results.csv.
         membership_path: membership_metrics.csv.
+
+    Returns:
+        The attack's name, and the table, all of it text. Data set and architecture are left out
+        where there is but one.
     """
     training, membership = read_csv(training_path), read_csv(membership_path)
     cells = ["dataset", "architecture", "variant"]
     accuracy = training.groupby(cells, sort=False)["test_accuracy"].mean()
     attack = membership["attack"].iloc[0]
-    headline = pooled(membership, attack)
     columns = {
         "auc": "AUC",
         "tpr_at_fpr_0.001": "TPR at 0.1 % FPR",
         "tpr_at_fpr_0.01": "TPR at 1 % FPR",
     }
     lines = []
-    for key, rows in headline.groupby(cells, sort=False):
+    for key, rows in pooled(membership, attack).groupby(cells, sort=False):
         by_metric = rows.set_index("metric")
         line = dict(zip(cells, key, strict=True)) | {"test accuracy": f"{accuracy[key]:.1%}"}
         for metric, title in columns.items():
@@ -36,8 +45,7 @@ def summarise(training_path: str, membership_path: str) -> str:
         lines.append(line)
     table = pd.DataFrame(lines)
     constant = [name for name in ("dataset", "architecture") if table[name].nunique() == 1]
-    table = table.drop(columns=constant)
-    return f"attack: {attack}; 95 % intervals in brackets\n{table.to_string(index=False)}"
+    return attack, table.drop(columns=constant)
 
 
 def _estimate(row: pd.Series, as_percentage: bool) -> str:

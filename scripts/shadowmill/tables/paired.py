@@ -1,0 +1,121 @@
+"""paired_differences: what each variant leaks beyond its reference, on identical splits.
+
+Legend: M models, shadows or targets, N examples of the pool.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shadowmill.attacks.run import AttackScores, read_attack
+from shadowmill.config import Cell, Variant
+from shadowmill.errors import ArtefactError
+from shadowmill.metrics.bootstrap import paired_bootstrap
+from shadowmill.metrics.evaluation import CONFIDENCE, FPRS
+from shadowmill.metrics.multiplicity import holm
+from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.tables import identity, write_csv
+from shadowmill.tables.membership import AGGREGATES, REPLICATES, split
+
+_COLUMNS = ["reference", "attack", "target", "metric", "difference", "ci_low", "ci_high", "p_value"]
+
+
+def reference_of(cell: Cell) -> Cell | None:
+    """What a configuration is compared with.
+
+    Returns:
+        A defended variant's undefended one; an undefended pruned variant's dense one; None for
+        `dense`.
+    """
+    variant = Variant.parse(cell.variant)
+    if variant.defense != "none":
+        return replace(cell, variant=variant.undefended.name)
+    return None if variant.method == "dense" else replace(cell, variant="dense")
+
+
+def tabulate(cells: Sequence[Cell], attack: str, attack_paths: Sequence[str], output: str) -> None:
+    """Write the differences of a study: value of the variant minus value of its reference.
+
+    A positive difference means that the variant leaks more. The models compared are the shadows
+    attacked with each other; where those of either side lack their targets' defence, the targets.
+    Intervals and p-values are of a bootstrap that draws the same models and examples for both;
+    `p_holm` is adjusted over all rows of the table. Variants whose reference is not in the study
+    have no rows.
+
+    Args:
+        cells: all configurations of the study.
+        attack: name of the attack; the study's headline attack keeps the family small.
+        attack_paths: its scores, one file for each configuration.
+        output: CSV file to write.
+
+    Raises:
+        ArtefactError: a variant and its reference have other models or other members.
+    """
+    paths = dict(zip(cells, attack_paths, strict=True))
+    rows = [
+        identity(cell) | {"reference": reference.variant, "attack": attack} | row
+        for cell in cells
+        if (reference := reference_of(cell)) in paths
+        for row in _rows(paths[cell], paths[reference])
+    ]
+    table = pd.DataFrame(rows, columns=[*identity(cells[0]), *_COLUMNS])
+    write_csv(output, table.assign(p_holm=holm(table["p_value"].to_numpy(dtype=np.float64))))
+
+
+def _rows(path: str, reference_path: str) -> Iterator[dict[str, Any]]:
+    of, reference = read_attack(path), read_attack(reference_path)
+    by_shadows = of.adversary == reference.adversary == "adaptive"
+    who = "shadows" if by_shadows else "targets"
+    names, score_MN, roles_MN = _judged(of, by_shadows)
+    reference_names, reference_MN, reference_roles_MN = _judged(reference, by_shadows)
+    if names != reference_names or _contradict(roles_MN, reference_roles_MN):
+        raise ArtefactError(
+            f"{path}: its {who} have other names or other members than those of "
+            f"{reference_path}, but differences need identical splits. Delete the older file and "
+            "the models behind it, and rerun."
+        )
+    # An example that one of the two did not evaluate is left out of both.
+    member_MN, nonmember_MN = (
+        one & other
+        for one, other in zip(
+            split(score_MN, roles_MN), split(reference_MN, reference_roles_MN), strict=True
+        )
+    )
+    differences = paired_bootstrap(
+        score_MN,
+        reference_MN,
+        member_MN,
+        FPRS,
+        REPLICATES,
+        seed=0,
+        confidence=CONFIDENCE,
+        nonmember_MN=nonmember_MN,
+    )
+    for (metric, aggregate), found in differences.items():
+        yield {
+            "target": f"{who}{AGGREGATES[aggregate]}",
+            "metric": metric,
+            "difference": found.value,
+            "ci_low": found.low,
+            "ci_high": found.high,
+            "p_value": found.p_value,
+        }
+
+
+def _judged(
+    scores: AttackScores, by_shadows: bool
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    if by_shadows:
+        return scores.shadows, scores.leave_one_out_MN, scores.shadow_roles_MN
+    return scores.targets, scores.score_TN, scores.target_roles_TN
+
+
+def _contradict(roles_MN: np.ndarray, other_MN: np.ndarray) -> bool:
+    """Whether an example is a member of a model here and a non-member there."""
+    if roles_MN.shape != other_MN.shape:
+        return True
+    crossed_MN = (roles_MN == MEMBER) & (other_MN == NON_MEMBER)
+    return bool((crossed_MN | ((roles_MN == NON_MEMBER) & (other_MN == MEMBER))).any())

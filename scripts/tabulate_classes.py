@@ -1,0 +1,14 @@
+"""Rule tabulate_classes."""
+
+from shadowmill.config import Cell
+from shadowmill.jobs import job
+from shadowmill.tables.per_class import tabulate
+
+with job(snakemake.log[0]):
+    tabulate(
+        Cell(**snakemake.params.cell),
+        attack=snakemake.params.attack,
+        data_path=snakemake.input.data,
+        attack_path=snakemake.input.attack,
+        output=snakemake.output[0],
+    )

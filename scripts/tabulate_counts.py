@@ -1,0 +1,14 @@
+"""Rule tabulate_counts."""
+
+from shadowmill.config import Cell
+from shadowmill.jobs import job
+from shadowmill.tables.shadow_counts import tabulate
+
+with job(snakemake.log[0]):
+    tabulate(
+        Cell(**snakemake.params.cell),
+        attacks=snakemake.params.attacks,
+        target_scores=snakemake.input.target_scores,
+        shadow_scores=snakemake.input.shadow_scores,
+        output=snakemake.output[0],
+    )

@@ -1,0 +1,329 @@
+"""Attacks by networks trained on the shadows."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from shadowmill.attacks import networks
+from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.networks import (
+    STATISTICS,
+    multilayer_perceptron,
+    network_attack,
+    network_attack_leave_one_out,
+    self_attention,
+)
+from shadowmill.errors import TrainingError
+from shadowmill.metrics.intervals import auc_interval
+from shadowmill.metrics.ranking import auc
+
+CPU = torch.device("cpu")
+QUICK = {"epochs": 2, "device": "cpu"}
+
+
+def make_bank(num_models, *, num_examples=600, num_classes=3, shift=8.0, seed=0):
+    """Members are surer of their class by `shift`; every tenth pair has neither role."""
+    rng = np.random.default_rng(seed)
+    labels_N = rng.integers(0, num_classes, num_examples)
+    role_MN = rng.random((num_models, num_examples))
+    member_MN, nonmember_MN = role_MN < 0.45, role_MN > 0.55
+    logits_MNK = rng.normal(size=(num_models, num_examples, num_classes))
+    logits_MNK[:, np.arange(num_examples), labels_N] += shift * member_MN
+    return ScoreBank(
+        logits_MNK[:, np.arange(num_examples), labels_N, None],
+        member_MN,
+        nonmember_MN,
+        labels_N=labels_N,
+        logits_MNK=logits_MNK.astype(np.float32),
+        sensitivity_MNK=rng.exponential(size=logits_MNK.shape).astype(np.float32),
+    )
+
+
+@pytest.fixture
+def shadows():
+    return make_bank(5, num_examples=200)
+
+
+@pytest.fixture
+def targets():
+    return make_bank(2, num_examples=200, seed=1)
+
+
+def shapes(network):
+    return [tuple(parameter.shape) for parameter in network.parameters()]
+
+
+def test_perceptron_as_published():
+    network = multilayer_perceptron(10)
+    assert shapes(network) == [
+        *[(512, 10), (512,), (256, 512), (256,)],
+        *[(128, 256), (128,), (2, 128), (2,)],
+    ]
+    assert "".join(type(layer).__name__[0] for layer in network) == "LRDLRDLRL"
+    assert [layer.p for layer in network if isinstance(layer, nn.Dropout)] == [0.2, 0.2]
+
+
+def test_self_attention_as_published():
+    network = self_attention(10)
+    encoder_layer = [
+        *[(192, 64), (192,), (64, 64), (64,)],  # queries, keys and values at once; their sum
+        *[(128, 64), (128,), (64, 128), (64,)],  # feed-forward
+        *[(64,), (64,), (64,), (64,)],  # two layer norms
+    ]
+    assert shapes(network) == [
+        *[(30,), (30,), (64, 3), (64,)],
+        *encoder_layer * 3,
+        *[(64, 640), (64,), (2, 64), (2,)],
+    ]
+    layers = network[4].layers
+    assert all(layer.self_attn.num_heads == 4 for layer in layers)
+    assert all(layer.activation is nn.functional.gelu for layer in layers)
+    dropouts = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
+    assert dropouts + [layer.self_attn.dropout for layer in layers] == [0.2] * 12
+
+
+def test_a_class_is_a_token_and_tokens_have_no_order():
+    """Before they are put side by side, the classes are told apart by their features alone."""
+    network = self_attention(4).eval()
+    inputs = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
+    order = torch.tensor([2, 0, 3, 1])
+    tokens, reordered = (network[:5](x.flatten(1)) for x in (inputs, inputs[:, order]))
+    assert tokens.shape == (5, 4, 64)
+    torch.testing.assert_close(tokens[:, order], reordered)
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_inputs_by_hand(kind):
+    # Posteriors ¼ ¼ ½ of class 1, and 0.6 0.1 0.3 of class 0.
+    posterior_NK = np.array([[1 / 4, 1 / 4, 1 / 2], [0.6, 0.1, 0.3]])
+    sensitivity_MNK = np.array([[[7, 8, 9], [4, 5, 6]]], dtype=np.float32)
+    bank = ScoreBank(
+        np.zeros((1, 2, 1)),
+        np.array([[True, False]]),
+        labels_N=np.array([1, 0]),
+        logits_MNK=np.log(posterior_NK[None] * 5).astype(np.float32),
+        sensitivity_MNK=sensitivity_MNK,
+    )
+    expected = {
+        "nn": posterior_NK,
+        "nn_top3": [[1 / 2, 1 / 4, 1 / 4], [0.6, 0.3, 0.1]],
+        "nn_cls": [[1 / 4, 1 / 4, 1 / 2, 0, 1, 0], [0.6, 0.1, 0.3, 1, 0, 0]],
+        "samia": [[1 / 4, 7, 0, 1 / 4, 8, 1, 1 / 2, 9, 0], [0.6, 4, 1, 0.1, 5, 0, 0.3, 6, 0]],
+    }[kind]
+    found = networks._inputs(bank, np.array([1, 0]), kind, CPU)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found[[1, 0]], expected, rtol=1e-6)
+
+
+def test_inputs_of_the_second_model():
+    bank = make_bank(2, num_examples=7)
+    found = networks._inputs(bank, np.array([7 + 3]), "samia", CPU).reshape(3, 3)
+    np.testing.assert_array_equal(found[:, 1], bank.sensitivity_MNK[1, 3])
+    np.testing.assert_array_equal(found[:, 2], np.arange(3) == bank.labels_N[3])
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_learns_what_tells_members(kind):
+    targets = make_bank(2, seed=1)
+    score_TN = network_attack(make_bank(4), targets, kind, epochs=15, device="cpu")
+    assert score_TN.shape == (2, 600)
+    assert score_TN.dtype == np.float64
+    for score_N, member_N in zip(score_TN, targets.member_MN, strict=True):
+        assert auc(score_N, member_N) > 0.9
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_finds_nothing_where_there_is_nothing(kind):
+    shadows, targets = (make_bank(m, shift=0, seed=m) for m in (4, 20))
+    score_TN = network_attack(shadows, targets, kind, epochs=6, device="cpu")
+    has_role_TN = targets.member_MN | targets.nonmember_MN
+    low, high = auc_interval(score_TN[has_role_TN], targets.member_MN[has_role_TN], 0.999)
+    assert low < 0.5 < high
+    assert high - low < 0.05
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_same_scores_whatever_was_drawn_before(kind, shadows, targets):
+    torch.manual_seed(1)
+    first = network_attack(shadows, targets, kind, **QUICK)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    np.testing.assert_array_equal(network_attack(shadows, targets, kind, **QUICK), first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_same_scores_on_a_gpu(kind, shadows, targets):
+    first, second = (
+        network_attack(shadows, targets, kind, epochs=2, device="cuda") for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_other_shadows_give_another_network(shadows, targets):
+    renamed = replace(shadows, names=[f"other {m}" for m in range(5)])
+    first, second = (network_attack(bank, targets, "nn", **QUICK) for bank in (shadows, renamed))
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_pairs_without_a_role_do_not_count(kind, shadows, targets):
+    expected_TN = network_attack(shadows, targets, kind, **QUICK)
+    neither_MN = ~(shadows.member_MN | shadows.nonmember_MN)
+    assert neither_MN.sum() > 50
+    shadows.logits_MNK[neither_MN] = [50, -50, 0]
+    shadows.sensitivity_MNK[neither_MN] = np.nan
+    np.testing.assert_array_equal(network_attack(shadows, targets, kind, **QUICK), expected_TN)
+
+
+def test_pairs_with_a_role_do_count(shadows, targets):
+    expected_TN = network_attack(shadows, targets, "nn", **QUICK)
+    shadows.logits_MNK[shadows.nonmember_MN] *= 2
+    assert not np.allclose(network_attack(shadows, targets, "nn", **QUICK), expected_TN)
+
+
+@pytest.mark.parametrize(("num_shadows", "folds"), [(2, [1, 1]), (5, [2, 1, 1, 1])])
+def test_leave_one_out_is_the_attack_on_each_fold_by_the_others(num_shadows, folds):
+    bank = make_bank(num_shadows, num_examples=100)
+    found_MN = network_attack_leave_one_out(bank, "nn_cls", **QUICK)
+    assert found_MN.shape == (num_shadows, 100)
+    bounds = np.cumsum([0, *folds])
+    for start, end in pairwise(bounds):
+        fold = np.arange(start, end)
+        others = bank.select(np.setdiff1d(np.arange(num_shadows), fold))
+        expected_MN = network_attack(others, bank.select(fold), "nn_cls", **QUICK)
+        np.testing.assert_array_equal(found_MN[fold], expected_MN)
+
+
+def test_a_fold_does_not_see_its_own_roles(shadows):
+    expected_MN = network_attack_leave_one_out(shadows, "nn", **QUICK)
+    member_MN, nonmember_MN = shadows.member_MN.copy(), shadows.nonmember_MN.copy()
+    member_MN[:2], nonmember_MN[:2] = nonmember_MN[:2].copy(), member_MN[:2].copy()
+    turned = replace(shadows, member_MN=member_MN, nonmember_MN=nonmember_MN)
+    found_MN = network_attack_leave_one_out(turned, "nn", **QUICK)
+    np.testing.assert_array_equal(found_MN[:2], expected_MN[:2])
+    assert all(not np.allclose(found_MN[m], expected_MN[m]) for m in (2, 3, 4))
+
+
+def test_top3_does_not_know_the_classes():
+    shadows, targets = (make_bank(m, num_examples=100, num_classes=5, seed=m) for m in (4, 2))
+    order = [3, 0, 4, 1, 2]
+    renamed = [replace(bank, logits_MNK=bank.logits_MNK[..., order]) for bank in (shadows, targets)]
+    score_TN = network_attack(shadows, targets, "nn_top3", **QUICK)
+    np.testing.assert_allclose(network_attack(*renamed, "nn_top3", **QUICK), score_TN, rtol=1e-4)
+    assert not np.allclose(
+        network_attack(*renamed, "nn", **QUICK), network_attack(shadows, targets, "nn", **QUICK)
+    )
+
+
+def test_two_classes_have_no_third_posterior():
+    shadows, targets = (make_bank(2, num_examples=60, num_classes=2, seed=s) for s in (0, 1))
+    assert np.isfinite(network_attack(shadows, targets, "nn_top3", **QUICK)).all()
+
+
+@pytest.mark.parametrize(
+    ("num_shadows", "held_out"), [(3, [2]), (9, [8]), (10, [8, 9]), (16, [13, 14, 15])]
+)
+def test_one_shadow_in_five_is_held_out(num_shadows, held_out):
+    bank = make_bank(num_shadows, num_examples=4)
+    training_MN, validation_MN = networks._split(bank, np.arange(num_shadows), "key")
+    expected_M = np.isin(np.arange(num_shadows), held_out)
+    np.testing.assert_array_equal(validation_MN, np.tile(expected_M[:, None], 4))
+    np.testing.assert_array_equal(training_MN, ~validation_MN)
+
+
+def test_of_two_shadows_one_example_in_five_is_held_out():
+    training_MN, validation_MN = networks._split(
+        make_bank(3, num_examples=50), np.array([0, 2]), "key"
+    )
+    assert not (training_MN[1] | validation_MN[1]).any()
+    assert validation_MN[0].sum() == 10
+    np.testing.assert_array_equal(validation_MN[2], validation_MN[0])
+    np.testing.assert_array_equal(training_MN[[0, 2]], ~validation_MN[[0, 2]])
+
+
+def test_the_epoch_is_chosen_on_the_shadows_held_out(shadows, targets):
+    """What four shadows teach is wrong for the fifth: the less learned, the better."""
+    shadows.logits_MNK[4] *= -1
+    shadows.logits_MNK[4][shadows.nonmember_MN[4]] = [20, 0, 0]
+    turned = network_attack(shadows, targets, "nn", epochs=4, device="cpu")
+    # The learning rate of the first epoch is the same, that of the later ones is not.
+    np.testing.assert_array_equal(
+        network_attack(shadows, targets, "nn", epochs=8, device="cpu"), turned
+    )
+
+
+def test_pairs_of_an_epoch():
+    members, nonmembers = np.arange(30), np.arange(100, 150)
+    pairs = networks._Pairs(members, nonmembers)
+    whole = pairs.balanced(1000, "key", 0)
+    assert len(np.unique(whole)) == len(whole) == 60
+    assert set(whole) >= set(members)
+    assert (whole[:30] >= 100).any()
+    capped = pairs.balanced(21, "key", 0)
+    assert len(np.unique(capped)) == len(capped) == 20
+    assert (capped >= 100).sum() == 10
+    np.testing.assert_array_equal(pairs.balanced(1000, "key", 0), whole)
+    assert set(pairs.balanced(1000, "key", 1)) != set(whole)
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_batches_of_scoring_do_not_show(kind, shadows, targets, monkeypatch):
+    whole_TN = network_attack(shadows, targets, kind, **QUICK)
+    monkeypatch.setattr(networks, "_SCORING_BATCH_SIZE", 37)
+    np.testing.assert_allclose(
+        network_attack(shadows, targets, kind, **QUICK), whole_TN, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "statistic"), [(kind, name) for kind, names in STATISTICS.items() for name in names]
+)
+def test_a_statistic_is_missing(kind, statistic, shadows, targets):
+    without = replace(shadows, **{statistic: None})
+    for call in (
+        lambda: network_attack(without, targets, kind),
+        lambda: network_attack(targets, without, kind),
+        lambda: network_attack_leave_one_out(without, kind),
+    ):
+        with pytest.raises(ValueError, match=f"{statistic} is not in the bank"):
+            call()
+
+
+def test_one_shadow_cannot_be_left_out(shadows):
+    with pytest.raises(ValueError, match="found 1 shadow, expected at least 2"):
+        network_attack_leave_one_out(shadows.select([0]), "nn")
+
+
+def test_nothing_to_learn_from(shadows, targets):
+    shadows.nonmember_MN[:4] = False
+    with pytest.raises(
+        ValueError, match=r"training set .* has \d+ members and 0 non-members of model 0, model 1,"
+    ):
+        network_attack(shadows, targets, "nn", **QUICK)
+
+
+def test_nothing_to_validate_on(shadows, targets):
+    shadows.member_MN[4] = False
+    with pytest.raises(ValueError, match=r"validation set .* has 0 members and .* of model 4"):
+        network_attack(shadows, targets, "nn", **QUICK)
+
+
+def test_divergence_is_named(shadows, targets):
+    shadows.sensitivity_MNK[:] = np.inf
+    with pytest.raises(TrainingError, match="attack samia diverged"):
+        network_attack(shadows, targets, "samia", **QUICK)
+
+
+def test_import_is_light():
+    """The workflow reads the names of the attacks while it is parsed."""
+    code = "import sys, shadowmill.attacks.networks; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
