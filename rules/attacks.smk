@@ -2,7 +2,8 @@
 #          not adaptive; the data set where an attack looks at the examples themselves
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{adversary}{attack}.h5, where
 #          {adversary} is nothing, non_adaptive/ or original/
-# Steps:   attack every target with the shadows, and every shadow with the other shadows
+# Steps:   attack every target with the shadows, and every shadow with the other shadows; a rule of
+#          its own for attacks that train networks, as they want a GPU
 
 
 rule attack:
@@ -15,6 +16,8 @@ rule attack:
         f"{CELL}/attacks/{{adversary}}{{attack}}.h5",
     log:
         f"{LOGS}/attacks/{{adversary}}{{attack}}.log",
+    wildcard_constraints:
+        attack=any_of(name for name in ATTACKS if name not in NETWORK_ATTACKS),
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -23,3 +26,8 @@ rule attack:
         code=code_of("run_attack.py"),
     script:
         "../scripts/run_attack.py"
+
+
+use rule attack as attack_by_network with:
+    wildcard_constraints:
+        attack=any_of(NETWORK_ATTACKS),

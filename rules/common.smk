@@ -15,7 +15,7 @@ os.environ.update(
     PYTHONPATH=f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
 )
 
-from shadowmill.attacks import ATTACKS
+from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load
 from shadowmill.config.study import shadow_names
 from shadowmill.data import DATASETS
@@ -96,7 +96,7 @@ def headline(wildcards):
 
 def adversary_of(wildcards):
     """The adversary that an attack file is about; adaptive ones have no folder of their own."""
-    return wildcards.adversary.rstrip("/") or "adaptive"
+    return wildcards.adversary[:-1] or "adaptive"  # without the slash at its end
 
 
 def headline_scores(wildcards):
@@ -257,6 +257,11 @@ def table_files(study):
     if study.compares_examples:
         names.append("examples.parquet")
     return [f"results/{study.name}/tables/{name}" for name in names]
+
+
+def membership_table(study):
+    """The table of metrics of a study, by its name."""
+    return f"results/{study}/tables/membership_metrics.csv"
 
 
 def figure_files(study):

@@ -100,7 +100,7 @@ def test_gaussian_recovers_the_standard_score(num_population):
 
 
 def test_gaussian_divides_by_the_spread():
-    """Half of the non-members have twenty times the spread; their scores are as wide as others'."""
+    """Half of the non-members have twenty times the spread; their scores do not."""
     bank, _ = planted(6000, 6000)
     rng = np.random.default_rng(1)
     for feature_ND, phi in (
@@ -110,7 +110,7 @@ def test_gaussian_divides_by_the_spread():
         phi[:] = np.where(feature_ND[:, 0] > 0, 20, 1) * rng.normal(size=len(phi))
     score_N = quantile_gaussian(bank, bank)[0]
     wide_N = bank.features_ND[:, 0] > 0
-    assert 0.8 < score_N[wide_N].std() / score_N[~wide_N].std() < 1.25
+    assert 0.5 < score_N[wide_N].std() / score_N[~wide_N].std() < 2
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
@@ -118,7 +118,7 @@ def test_pinball_levels_are_those_of_nonmembers(level):
     bank, _ = planted(6000, 6000)
     score_N = quantile_pinball(bank, bank)[0, bank.nonmember_MN[0]]
     above = (score_N > -math.log(1 - level)).mean()
-    assert abs(above - (1 - level)) < 0.4 * (1 - level)
+    assert abs(above - (1 - level)) < 0.3 * (1 - level)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

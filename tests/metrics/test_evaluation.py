@@ -95,7 +95,7 @@ def test_epsilon_is_at_the_threshold_that_the_shadows_promise_most_of():
     rng = np.random.default_rng(0)
     member = np.arange(400) < 200
     scores = rng.normal(size=400)
-    scores[:80] = 60.0
+    scores[:80], scores[200:220] = 60.0, 10.0
     value = {row.metric: row.value for row in evaluate(scores, member, thresholds)}
     expected = epsilon_lower_bound(confusion(scores, member, 50.0), DELTA)
     assert value["epsilon_lower_bound"] == expected

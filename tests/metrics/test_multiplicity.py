@@ -43,5 +43,5 @@ def test_the_order_changes_nothing():
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5])
 def test_no_probability(wrong):
-    with pytest.raises(ValueError, match="p-values range from .* expected 0 to 1"):
+    with pytest.raises(ValueError, match=r"p-values range from .* expected 0 to 1"):
         holm(np.array([0.5, wrong]))

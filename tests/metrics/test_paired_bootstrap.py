@@ -100,17 +100,13 @@ def test_coverage_where_nothing_differs():
         results.append(found["auc", "pooled"])
     covered = np.mean([found.low < 0 < found.high for found in results])
     significant = np.mean([found.p_value < 0.05 for found in results])
-    assert 0.92 <= covered
+    assert covered >= 0.92
     assert significant <= 0.07
     assert np.median([found.p_value for found in results]) < 0.8
 
 
 def test_coverage_where_examples_differ():
-    """Half of the examples lose their leak in one variant: AUC Φ(2/√2) against the mean with ½.
-
-    The truth is ½ (Φ(2/√2) − ½) within examples of a kind; with both kinds in one ranking, members
-    that leak beat any non-member alike, as all non-members are N(0, 1).
-    """
+    """Half of the examples leak in one variant only: AUC Φ(√2) there, ½ (Φ(√2) + ½) here."""
     rng = np.random.default_rng(0)
     truth = (norm.cdf(2 / np.sqrt(2)) - 0.5) / 2
     hits = 0

@@ -1,11 +1,15 @@
 """examples: one row per example of the pool."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from shadowmill import roles, storage
 from shadowmill.attacks import ScoreBank
 from shadowmill.attacks.exposure import exposure
+from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import examples, read_csv
 
@@ -73,3 +77,16 @@ def test_examples_set_aside_by_a_model_do_not_count_as_its_non_members(tabulated
     phi_M = arrays["phi"][others, n].mean(axis=1, dtype=np.float64)
     out_M = arrays["roles"][others, n] == NON_MEMBER
     assert table["phi_out"][n] == pytest.approx(phi_M[out_M].mean(), rel=1e-7)
+
+
+def test_parquet_holds_the_same_table(tabulated, tmp_path):
+    pytest.importorskip("pyarrow")
+    table, _, _ = tabulated
+    examples.write_parquet(str(tmp_path / "table.csv"), str(tmp_path / "table.parquet"))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), table)
+
+
+def test_no_parquet_of_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(ArtefactError, match=re.escape(str(tmp_path / "none.csv"))):
+        examples.write_parquet(str(tmp_path / "none.csv"), str(tmp_path / "t.parquet"))
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,8 @@ from shadowmill import storage
 from shadowmill.errors import ArtefactError
 from shadowmill.metrics import ranking
 from shadowmill.metrics.bootstrap import two_way_bootstrap
+from shadowmill.metrics.confusion import confusion
+from shadowmill.metrics.evaluation import evaluate, fix_thresholds
 from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, clopper_pearson
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 from shadowmill.tables import membership, read_csv
@@ -20,6 +22,13 @@ COLUMNS = (
     "value,ci_low,ci_high,num_members,num_nonmembers,false_positives"
 )
 METRICS = ["auc", *(f"tpr_at_fpr_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05"))]
+
+AT_A_THRESHOLD = [
+    *("balanced_accuracy", "accuracy", "precision", "recall", "f1", "advantage"),
+    *("ppv_at_prior_0.5", "ppv_at_prior_0.1", "ppv_at_prior_0.01", "balanced_accuracy_oracle"),
+    *(f"achieved_fpr_at_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05")),
+    "epsilon_lower_bound",
+]
 
 
 @pytest.fixture
@@ -42,14 +51,13 @@ def split(attack, row, kind="target"):
 def test_columns_and_rows(table, tmp_path):
     head, *lines = (tmp_path / "table.csv").read_text().splitlines()
     assert head == COLUMNS
-    assert len(lines) == 2 * (len(METRICS) + 2) + 2 * len(METRICS)
+    assert len(lines) == 2 * (len(METRICS) + len(AT_A_THRESHOLD)) + 2 * len(METRICS)
     assert all(
         line.startswith("main,digits,small_convnet,static-0.9,static,0.9,none,0,") for line in lines
     )
     expected = {(t, m) for t in ("shadows-mean", "shadows-pooled") for m in METRICS}
     for target in ("target-42", "target-7"):
-        of_targets = [*METRICS, "balanced_accuracy", "balanced_accuracy_oracle"]
-        expected |= {(target, metric) for metric in of_targets}
+        expected |= {(target, metric) for metric in (*METRICS, *AT_A_THRESHOLD)}
     assert set(table.index) == expected
     assert set(table["attack"]) == {"lira_online"}
 
@@ -74,7 +82,7 @@ def test_the_threshold_of_balanced_accuracy_is_fixed_on_all_shadows(table, attac
     threshold = ranking.best_threshold(*map(np.concatenate, zip(*pieces, strict=True)))
     for row, target in enumerate(("target-42", "target-7")):
         score, member = split(attack, row)
-        value = ranking.balanced_accuracy(score, member, threshold)
+        value = confusion(score, member, threshold).balanced_accuracy
         called = score >= threshold
         limits = balanced_accuracy_interval(
             int(called[member].sum()),
@@ -84,6 +92,57 @@ def test_the_threshold_of_balanced_accuracy_is_fixed_on_all_shadows(table, attac
         )
         found = numbers(table, target, "balanced_accuracy")
         assert found == pytest.approx((value, *limits), rel=1e-8)
+
+
+def test_targets_have_all_metrics_at_the_thresholds_of_the_shadows(table, attack):
+    roles_MN = attack[1]["shadow_roles"]
+    thresholds = fix_thresholds(
+        attack[1]["leave_one_out"], roles_MN == MEMBER, roles_MN == NON_MEMBER
+    )
+    for row, target in enumerate(("target-42", "target-7")):
+        for expected in evaluate(*split(attack, row), thresholds):
+            found = table.loc[(target, expected.metric)]
+            columns = ["value", "ci_low", "ci_high", "false_positives"]
+            assert found[columns].tolist() == pytest.approx(expected[1:], rel=1e-8, nan_ok=True)
+
+
+def test_false_positives_behind_each_tpr(table, attack):
+    pieces, together = pooled_pieces(attack, "shadow", 6)
+    counts = [ranking.operating_point(*piece, 0.1).false_positives for piece in pieces]
+    column = table["false_positives"]
+    assert column["shadows-mean", "tpr_at_fpr_0.1"] == min(counts)
+    for fpr in (0.1, 0.01):
+        expected = ranking.operating_point(*together, fpr).false_positives
+        assert column["shadows-pooled", f"tpr_at_fpr_{fpr}"] == expected
+    own = ranking.operating_point(*split(attack, 1), 0.1).false_positives
+    assert column["target-7", "tpr_at_fpr_0.1"] == own
+    # Where there is no TPR, and where there is none to be had, there is no count.
+    is_tpr = table.index.get_level_values("metric").str.startswith("tpr")
+    assert column.notna().equals(table["value"].notna() & is_tpr)
+
+
+def test_scores_that_are_nan_change_nothing_else(cell, write_attack, tmp_path):
+    """What the attack did not evaluate counts as if it had no role."""
+    _, arrays = write_attack(True)
+    tables = []
+    for aside in ("score", "role"):
+        changed = {name: np.array(array) for name, array in arrays.items()}
+        for scores, who in (("score", "target_roles"), ("leave_one_out", "shadow_roles")):
+            if aside == "score":
+                changed[scores][:, 5:25] = np.nan
+            else:
+                changed[who][:, 5:25] = UNUSED
+        path = str(tmp_path / f"{aside}.csv")
+        storage.write_hdf5(tmp_path / "a.h5", changed, {}, adversary="adaptive")
+        membership.tabulate(cell, "loss", str(tmp_path / "a.h5"), path)
+        tables.append(read_csv(path))
+    assert tables[0].equals(tables[1])
+    assert (tables[0]["num_members"] < read_members(cell, write_attack, tmp_path)).all()
+
+
+def read_members(cell, write_attack, tmp_path):
+    membership.tabulate(cell, "loss", write_attack(True)[0], str(tmp_path / "all.csv"))
+    return read_csv(tmp_path / "all.csv")["num_members"]
 
 
 def test_shadows_have_the_mean_and_the_pooled_metric(table, attack):
@@ -129,7 +188,9 @@ def test_shadows_without_the_targets_defence_give_way_to_the_targets(cell, write
     assert low < value < high
     # The targets' own rows are the same: their threshold is that of the shadows there are.
     for target in ("target-42", "target-7"):
-        assert found.loc[target].equals(tables[True].loc[target])
+        assert set(found.loc[target, "adversary"]) == {"non_adaptive"}
+        same = found.loc[target].drop(columns="adversary")
+        assert same.equals(tables[True].loc[target].drop(columns="adversary"))
 
 
 def test_a_single_target_has_an_interval_over_its_examples(cell, write_attack, tmp_path):

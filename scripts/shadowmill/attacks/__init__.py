@@ -17,7 +17,7 @@ from shadowmill.attacks.lira import lira, lira_leave_one_out, required_shadows
 from shadowmill.attacks.loss import loss, loss_leave_one_out
 from shadowmill.attacks.rmia import rmia, rmia_leave_one_out
 
-__all__ = ["ATTACKS", "Attack", "ScoreBank", "lira", "lira_leave_one_out"]
+__all__ = ["ATTACKS", "NETWORK_ATTACKS", "Attack", "ScoreBank", "lira", "lira_leave_one_out"]
 
 Float = NDArray[np.float64]
 
@@ -163,3 +163,6 @@ ATTACKS: dict[str, Attack] = {
     "nn_cls": _network("Network with class", "nn_cls"),
     "samia": _network("SAMIA", "samia"),
 }
+
+# These train networks, for minutes to hours.
+NETWORK_ATTACKS: tuple[str, ...] = ("nn", "nn_top3", "nn_cls", "samia")

@@ -17,10 +17,18 @@ from shadowmill.pruning import METHODS
 # Rules of the workflow, and folders beside the studies' own: no study may be named so.
 RESERVED = (
     *("all", "models", "scores", "attacks", "tables", "figures"),
-    *("dataset", "roles", "train_target", "score_block", "attack", "join_table"),
+    *(
+        "dataset",
+        "roles",
+        "train_target",
+        "score_block",
+        "attack",
+        "attack_by_network",
+        "join_table",
+    ),
     *("tabulate_training", "tabulate_history", "tabulate_membership", "tabulate_examples"),
     *("tabulate_classes", "tabulate_counts", "join_classes", "compare_variants"),
-    *("widen_membership", "list_unhealthy", "write_summary", "write_parquet"),
+    *("reproduce", "widen_membership", "list_unhealthy", "write_summary", "write_parquet"),
     *("plot_attacks", "plot_heatmap", "plot_counts", "plot_classes", "plot_exposure"),
     *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
     *(f"train_shadows_{size}" for size in (1, 2, 4, 5, 8, 16, 32, 64)),

@@ -3,7 +3,6 @@
 Legend: M attacked models, N examples of the pool, F false-positive rates.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,24 +37,15 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
     variants = list(dict.fromkeys(variant for here in settings.values() for variant in here))
     treatments = list(dict.fromkeys(style.treatment(variant) for variant in variants))
     treatments = [name for name in treatments if name != "dense"] or ["dense"]
-    columns = min(len(treatments), _MAX_COLUMNS)
-    rows = math.ceil(len(treatments) / columns)
     titles = [*(style.variant_title(variant) for variant in variants), style.CHANCE["label"]]
-    figure, axes = style.panels(
-        len(settings) * rows, columns, below=titles, sharex=True, sharey=True
+    figure, axes = style.grid(
+        len(settings), len(treatments), _MAX_COLUMNS, below=titles, sharex=True, sharey=True
     )
-    grid = zip(axes.reshape(len(settings), -1), settings.items(), strict=True)
-    for panels, (setting, here) in grid:
-        for panel, name in zip(panels, treatments, strict=False):  # the last row may have gaps
+    for group, (setting, here) in zip(axes, settings.items(), strict=True):
+        for panel, name in zip(group, treatments, strict=True):
             _draw_panel(panel, _to_compare(here, name), variants)
             panel.set_title(f"{style.setting_title(*setting)}\n{style.treatment_title(name)}")
-        for panel in panels[::columns]:
-            panel.set_ylabel("true-positive rate")
-        for panel in panels[max(len(treatments) - columns, 0) : len(treatments)]:
-            panel.set_xlabel("false-positive rate")
-            panel.tick_params(labelbottom=True)
-        for panel in panels[len(treatments) :]:
-            panel.remove()
+        style.label_group(group, "false-positive rate", "true-positive rate")
     style.legend(figure, "below")
     figure.suptitle(f"{ATTACKS[attack].title}; bands: 10–90 % of models", fontsize=9)
     style.save(figure, outputs)
@@ -80,12 +70,12 @@ def _draw_panel(
         floor = min(floor, 1 / nonmember_MN.sum())
         fpr_F = np.geomspace(floor, 1, 200)
         color = style.look(variant, variants)["color"]
-        pooled_F = _step_roc(score_MN[used_MN], member_MN[used_MN], fpr_F)
+        pooled_F = step_roc(score_MN[used_MN], member_MN[used_MN], fpr_F)
         dashes = "-" if variant.defense == "none" else "--"
         panel.plot(fpr_F, pooled_F, dashes, color=color, label=style.variant_title(variant))
         single_MF = np.stack(
             [
-                _step_roc(score_N[used_N], member_N[used_N], fpr_F)
+                step_roc(score_N[used_N], member_N[used_N], fpr_F)
                 for score_N, member_N, used_N in zip(score_MN, member_MN, used_MN, strict=True)
             ]
         )
@@ -99,12 +89,34 @@ def _draw_panel(
             alpha=0.15,
             lw=0,
         )
+    frame(panel, floor)
+
+
+def step_roc(score: np.ndarray, member: np.ndarray, fpr_F: np.ndarray) -> np.ndarray:
+    """TPR at each FPR by counting: that of the last vertex not beyond it.
+
+    Args:
+        score: (N,) float64, higher = more likely a member.
+        member: (N,) bool.
+        fpr_F: float64, rates from 0 to 1.
+
+    Returns:
+        (F,) float64.
+
+    Raises:
+        ValueError: see `shadowmill.metrics.ranking.roc_curve`.
+    """
+    fpr, tpr = roc_curve(score, member)
+    return tpr[np.searchsorted(fpr, fpr_F, side="right") - 1]
+
+
+def frame(panel: Axes, floor: float) -> None:
+    """Logarithmic axes, and chance.
+
+    Args:
+        panel: with curves.
+        floor: the smallest FPR that can be measured. The axes begin above it, but a decade remains.
+    """
     lowest = min(10 ** np.ceil(np.log10(10 * floor)), 0.1)
     panel.plot([lowest, 1], [lowest, 1], **style.CHANCE)
     panel.set(xscale="log", yscale="log", xlim=(lowest, 1), ylim=(lowest, 1))
-
-
-def _step_roc(score: np.ndarray, member: np.ndarray, fpr_F: np.ndarray) -> np.ndarray:
-    """TPR at each FPR by counting: that of the last vertex not beyond it."""
-    fpr, tpr = roc_curve(score, member)
-    return tpr[np.searchsorted(fpr, fpr_F, side="right") - 1]

@@ -1,7 +1,9 @@
 """The look of all figures: colours safe for colour-blind readers, sizes of a paper's columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -21,6 +23,7 @@ from shadowmill.pruning import METHODS
 
 _PANEL_INCHES = (3.0, 2.7)
 _LINE_INCHES = 0.18  # of a legend, and between rows of an axis
+_CHARACTER_INCHES = 0.07  # of a long text, mean
 _HANDLE_INCHES = 0.5  # beside the text of a legend
 
 # Okabe and Ito's palette: black for dense, then one colour per pruning method; defences have the
@@ -32,6 +35,11 @@ _METHOD_LOOKS = dict(zip(("dense", *METHODS), zip(_COLORS, _MARKERS, strict=True
 _DEFENSE_LOOKS = dict(
     zip(DEFENSES, zip((*_COLORS[1:], "#882255"), _MARKERS, strict=True), strict=True)
 )
+
+# Attacks get the n-th colour and the n-th dashes: five and seven have no common divisor, so 35 of
+# them differ, and neighbours differ in both.
+_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+_MAX_ATTACKS = 10  # in one panel; more cannot be told apart
 
 CHANCE = {"color": "#888888", "lw": 0.8, "ls": ":", "label": "chance"}
 MEMBER_COLOR, NON_MEMBER_COLOR = "#D55E00", "#0072B2"
@@ -97,6 +105,43 @@ def _base_look(variant: Variant) -> tuple[str, str]:
     return _METHOD_LOOKS.get(variant.method, _OWN_METHOD)
 
 
+def attack_looks(attacks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dashes of each attack, the same in every figure of a study.
+
+    Args:
+        attacks: all attacks of the study, in its order.
+
+    Returns:
+        Keyword arguments for matplotlib's lines, by attack.
+    """
+    looks = zip(cycle(_COLORS), cycle(_DASHES), strict=False)
+    return {
+        attack: {"color": color, "linestyle": dashes}
+        for attack, (color, dashes) in zip(attacks, looks, strict=False)
+    }
+
+
+def strongest(auc: Mapping[str, float]) -> tuple[list[str], str]:
+    """Choose as many attacks as a panel can show.
+
+    Args:
+        auc: of each attack; NaN where there is none.
+
+    Returns:
+        The attacks with the largest AUC, the largest first, and what a title says of the choice.
+    """
+    order = sorted(auc, key=lambda attack: -np.nan_to_num(auc[attack], nan=-1))
+    if len(order) <= _MAX_ATTACKS:
+        return order, "All attacks"
+    return order[:_MAX_ATTACKS], f"The {_MAX_ATTACKS} of {len(order)} attacks with the largest AUC"
+
+
+def reference(variants: Sequence[Variant]) -> Variant:
+    """The variant that others are compared with: dense, or else the first."""
+    dense = Variant("dense")
+    return dense if dense in variants else variants[0]
+
+
 def variant_title(variant: Variant) -> str:
     """What a legend calls a variant."""
     title = treatment_title(variant.method)
@@ -144,6 +189,52 @@ def panels(
     )
 
 
+def grid(
+    groups: int, panels_of_a_group: int, max_columns: int, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Groups of panels, each of which begins a new row; the last row of each may have gaps.
+
+    Args:
+        groups: how many.
+        panels_of_a_group: how many.
+        max_columns: longer groups are broken into rows.
+        options: for `panels`.
+
+    Returns:
+        The figure, and the panels of shape (groups, panels of a group).
+    """
+    columns = min(panels_of_a_group, max_columns)
+    rows = -(-panels_of_a_group // columns)
+    figure, axes = panels(groups * rows, columns, **options)
+    axes = axes.reshape(groups, rows * columns)
+    for panel in axes[:, panels_of_a_group:].flat:
+        panel.remove()
+    return figure, axes[:, :panels_of_a_group]
+
+
+def label_group(group: np.ndarray, horizontal: str, vertical: str) -> None:
+    """Name the axes of a group that `grid` made, at its left and at its bottom."""
+    columns = group[0].get_gridspec().ncols
+    for panel in group[::columns]:
+        panel.set_ylabel(vertical)
+    for panel in group[-columns:]:  # above gaps, too
+        panel.set_xlabel(horizontal)
+        panel.tick_params(labelbottom=True)
+
+
+def title(figure: Figure, text: str) -> None:
+    """Put a text above all panels, and make room for the lines that it needs.
+
+    Args:
+        figure: of its final width.
+        text: perhaps with line breaks; what is wider than the figure is broken.
+    """
+    characters = int(figure.get_figwidth() / _CHARACTER_INCHES)
+    lines = [part for line in text.split("\n") for part in wrap(line, characters)]
+    figure.suptitle("\n".join(lines), fontsize=9)
+    figure.set_figheight(figure.get_figheight() + _LINE_INCHES * (len(lines) - 1))
+
+
 def legend(figure: Figure, place: str) -> None:
     """Put one legend for all panels where it hides nothing, chance last.
 
@@ -161,7 +252,7 @@ def legend(figure: Figure, place: str) -> None:
         labels,
         loc={"beside": "outside right center", "below": "outside lower center"}[place],
         ncols=_legend_columns(figure.get_figwidth(), labels) if place == "below" else 1,
-        handlelength=1.8,
+        handlelength=2.6,
         columnspacing=1.2,
     )
 
@@ -172,11 +263,13 @@ def _legend_columns(width: float, labels: Sequence[str]) -> int:
 
 def _entry_inches(labels: Sequence[str]) -> float:
     """Width of the longest of some texts, with its place in a legend."""
-    if not labels:
-        return 0.0
+    return text_inches(labels) + _HANDLE_INCHES if labels else 0.0
+
+
+def text_inches(texts: Sequence[str]) -> float:
+    """Width of the longest of some lines of text."""
     size = mpl.rcParams["font.size"]
-    points = max(TextPath((0, 0), label, size=size).get_extents().width for label in labels)
-    return points / 72 + _HANDLE_INCHES
+    return max(TextPath((0, 0), text, size=size).get_extents().width for text in texts) / 72
 
 
 def percentages(axis: Axis) -> None:

@@ -1,0 +1,22 @@
+# Inputs:  rules/published.yaml, and what there is of the tables of the studies in it
+# Outputs: results/reproduction.csv, made again each time
+# Steps:   compare. The tables are no inputs: the studies are run by their own names, not from here.
+
+
+localrules:
+    reproduce,
+
+
+rule reproduce:
+    """Published results beside ours, as far as their studies have been run."""
+    log:
+        "results/logs/reproduction.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        published=f"{workflow.basedir}/rules/published.yaml",
+        membership=lambda wildcards: [
+            path for path in map(membership_table, STUDIES) if exists(path)
+        ],
+    script:
+        "../scripts/compare_published.py"

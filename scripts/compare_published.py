@@ -1,0 +1,13 @@
+"""Rule reproduce."""
+
+from pathlib import Path
+
+from shadowmill.jobs import job
+from shadowmill.tables.reproduction import tabulate
+
+with job(snakemake.log[0]):
+    tabulate(
+        snakemake.params.published,
+        {Path(path).parents[1].name: path for path in snakemake.params.membership},
+        "results/reproduction.csv",
+    )

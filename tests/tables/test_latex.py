@@ -1,0 +1,49 @@
+"""summary.tex: the numbers of the summary, in a table that LaTeX takes."""
+
+import pandas as pd
+import pytest
+
+from shadowmill.config import Cell
+from shadowmill.tables import identity, latex, write_csv
+from shadowmill.tables.summary import headline
+
+
+@pytest.fixture
+def paths(tmp_path):
+    training, membership = [], []
+    for variant in ("dense", "l1_structured-0.7"):
+        names = identity(Cell("main", "digits", "small_convnet", variant))
+        training.append(names | {"model": "target-1", "test_accuracy": 0.5})
+        for metric in ("auc", "tpr_at_fpr_0.001", "tpr_at_fpr_0.01"):
+            estimate = {"value": 0.6, "ci_low": 0.55, "ci_high": 0.65}
+            labels = {"target": "shadows-pooled", "attack": "loss", "adversary": "adaptive"}
+            membership.append(names | labels | {"metric": metric} | estimate)
+    files = str(tmp_path / "training.csv"), str(tmp_path / "membership.csv")
+    for path, rows in zip(files, (training, membership), strict=True):
+        write_csv(path, pd.DataFrame(rows))
+    return files
+
+
+def test_the_table_to_the_letter(paths, tmp_path):
+    latex.tabulate(*paths, str(tmp_path / "summary.tex"))
+    estimates = r"0.600 [0.550, 0.650] & 60.0\% [55.0\%, 65.0\%] & 60.0\% [55.0\%, 65.0\%] \\"
+    assert (tmp_path / "summary.tex").read_text().splitlines() == [
+        r"% attack: loss; 95 % intervals in brackets; needs \usepackage{booktabs}",
+        r"\begin{tabular}{lllll}",
+        r"\toprule",
+        r"variant & test accuracy & AUC & TPR at 0.1 \% FPR & TPR at 1 \% FPR \\",
+        r"\midrule",
+        rf"dense & 50.0\% & {estimates}",
+        rf"l1\_structured-0.7 & 50.0\% & {estimates}",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_the_headline_is_that_of_the_first_adversary(paths):
+    """Figures and summaries show one; the others have rows of their own."""
+    table = pd.read_csv(paths[1])
+    other = table.assign(adversary="original", target="targets-pooled", value=0.9)
+    write_csv(paths[1], pd.concat([table, other]))
+    _, shown = headline(*paths)
+    assert shown["AUC"].tolist() == ["0.600 [0.550, 0.650]"] * 2
