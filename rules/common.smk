@@ -52,7 +52,10 @@ FURTHER_TABLES = (
     *("per_class.csv", "paired_differences.csv", "comprehensive_mia_results.csv"),
     *("health.csv", "summary.tex"),
 )
-FIGURES = ("roc", "leakage", "accuracy", "tradeoff")
+FIGURES = (
+    *("roc", "leakage", "accuracy", "tradeoff"),
+    *("heatmap", "shadow_counts", "classes"),
+)
 
 
 def any_of(names):
@@ -186,6 +189,13 @@ def headline_attacks(wildcards):
     ]
 
 
+def first_adversary_attacks(wildcards):
+    """Scores of all attacks of a configuration's first adversary."""
+    study = study_of(wildcards)
+    names = study.attack_names(wildcards.variant)[: len(study.attacks)]
+    return [f"{CELL.format(**cell_of(wildcards))}/attacks/{name}.h5" for name in names]
+
+
 def all_scores(wildcards):
     """Score files of all models of a configuration."""
     return files_of_scores(wildcards, study_of(wildcards).blocks(wildcards.variant))
@@ -267,7 +277,12 @@ def membership_table(study):
 def figure_files(study):
     """All figures of a study."""
     cells = study.own_shadow_cells if study.compares_examples else ()
-    names = [*FIGURES, *(f"examples-{'-'.join(cell.path)}" for cell in cells)]
+    names = [
+        *FIGURES,
+        *(["exposure"] if cells else []),
+        *(f"attacks-{'-'.join(cell.path)}" for cell in study.cells),
+        *(f"examples-{'-'.join(cell.path)}" for cell in cells),
+    ]
     return [f"results/{study.name}/figures/{name}.png" for name in names]
 
 

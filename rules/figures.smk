@@ -92,3 +92,93 @@ rule plot_examples:
         code=code_of("plot_examples.py"),
     script:
         "../scripts/plot_examples.py"
+
+
+rule plot_attacks:
+    """ROC curves of all attacks on a configuration."""
+    input:
+        attacks=first_adversary_attacks,
+    output:
+        figure_output(
+            "attacks-{dataset}-{architecture}-{variant}",
+            "all attacks: {dataset}, {architecture}, {variant}",
+        ),
+    log:
+        f"{LOGS}/plot_attacks.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attacks=lambda wildcards: study_of(wildcards).attacks,
+        code=code_of("plot_attacks.py"),
+    script:
+        "../scripts/plot_attacks.py"
+
+
+rule plot_heatmap:
+    """All attacks on all variants."""
+    input:
+        membership="results/{study}/tables/membership_metrics.csv",
+    output:
+        figure_output("heatmap", "attacks and variants"),
+    log:
+        "results/logs/{study}/heatmap.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_heatmap.py"),
+    script:
+        "../scripts/plot_heatmap.py"
+
+
+rule plot_counts:
+    """Attacks with fewer shadows."""
+    input:
+        counts="results/{study}/tables/shadow_counts.csv",
+    output:
+        figure_output("shadow_counts", "number of shadows"),
+    log:
+        "results/logs/{study}/shadow_counts_figure.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        attacks=lambda wildcards: study_of(wildcards).attacks,
+        code=code_of("plot_counts.py"),
+    script:
+        "../scripts/plot_counts.py"
+
+
+rule plot_classes:
+    """Exposure of classes."""
+    input:
+        classes="results/{study}/tables/per_class.csv",
+        data=lambda wildcards: [
+            ancient(f"results/data/{dataset}.h5")
+            for dataset in study_of(wildcards).datasets
+        ],
+    output:
+        figure_output("classes", "classes"),
+    log:
+        "results/logs/{study}/classes.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_classes.py"),
+    script:
+        "../scripts/plot_classes.py"
+
+
+rule plot_exposure:
+    """Exposure of the same examples under different variants."""
+    input:
+        examples="results/{study}/tables/examples.csv",
+    output:
+        figure_output("exposure", "exposure of examples"),
+    log:
+        "results/logs/{study}/exposure.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_exposure.py"),
+    script:
+        "../scripts/plot_exposure.py"

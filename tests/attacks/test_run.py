@@ -11,7 +11,8 @@ from shadowmill.attacks.run import read_attack, run_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 
-NUM_EXAMPLES, NUM_SHADOWS = 40, 8
+NUM_EXAMPLES, NUM_SHADOWS = 200, 8
+LABELS = np.arange(NUM_EXAMPLES) % 2
 SETTINGS = {
     "architecture": "small_convnet",
     "recipe": {"epochs": 5},
@@ -36,6 +37,10 @@ def write_scores(tmp_path):
             "correct": phi[..., 0] > 0,
             "roles": roles_MN,
             "models": models,
+            "labels": LABELS,
+            "population_labels": LABELS[:0],
+            "population_phi": np.empty((len(models), 0), np.float32),
+            "entropy": random.random(roles_MN.shape).astype(np.float32),
         } | dict.fromkeys(
             ("test_accuracy", "test_loss", "sparsity", "epochs", "training_seconds"), number
         )
@@ -73,14 +78,15 @@ def files(write_scores):
     return write
 
 
-def run(written, output, attack="lira_fixed", adaptive=True):
+def run(written, output, attack="lira_fixed", adversary="adaptive", **options):
     targets, shadows = ([path for path, _ in part] for part in written)
     run_attack(
         attack=attack,
         target_scores=targets,
         shadow_scores=shadows,
-        adaptive=adaptive,
+        adversary=adversary,
         output=str(output),
+        **{"drop_unhealthy": False, "data_path": None} | options,
     )
     return read_attack(output)
 
@@ -89,26 +95,78 @@ def joined(files, key):
     return np.concatenate([arrays[key] for _, arrays in files])
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+# With further arrays, with examples that the attack uses up, and with the examples themselves.
+@pytest.mark.parametrize(
+    "attack", ["lira_fixed", "entropy_per_class", "rmia_online", "quantile_gaussian"]
+)
 def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path, attack):
     targets, shadows = written = files()
-    scores = run(written, tmp_path / "a.h5", attack)
+    scores = run(written, tmp_path / "a.h5", attack, data_path=prepared(tmp_path))
     shadow_roles = joined(shadows, "roles")
-    bank = ScoreBank(
-        joined(shadows, "phi"), shadow_roles == MEMBER, nonmember_MN=shadow_roles == NON_MEMBER
-    )
+    features = np.arange(NUM_EXAMPLES * 4).reshape(NUM_EXAMPLES, 4) / np.float32(255)
+
+    def bank(files):
+        roles_MN = joined(files, "roles")
+        return ScoreBank(
+            joined(files, "phi"),
+            roles_MN == MEMBER,
+            nonmember_MN=roles_MN == NON_MEMBER,
+            names=tuple(joined(files, "models")),
+            labels_N=LABELS,
+            entropy_MN=joined(files, "entropy"),
+            features_ND=features,
+        )
+
     assert scores.targets == ("target-42", "target-7")
     assert scores.shadows == tuple(joined(shadows, "models"))
-    for score_N, phi_NA in zip(scores.score_TN, joined(targets, "phi"), strict=True):
-        np.testing.assert_array_equal(score_N, ATTACKS[attack].score(bank, phi_NA), strict=True)
-    np.testing.assert_array_equal(scores.leave_one_out_MN, ATTACKS[attack].leave_one_out(bank))
-    np.testing.assert_array_equal(scores.target_roles_TN, joined(targets, "roles"), strict=True)
-    np.testing.assert_array_equal(scores.shadow_roles_MN, shadow_roles, strict=True)
+    for found, roles_MN, expected, before in (
+        (
+            scores.score_TN,
+            scores.target_roles_TN,
+            ATTACKS[attack].score(bank(shadows), bank(targets)),
+            joined(targets, "roles"),
+        ),
+        (
+            scores.leave_one_out_MN,
+            scores.shadow_roles_MN,
+            ATTACKS[attack].leave_one_out(bank(shadows)),
+            shadow_roles,
+        ),
+    ):
+        used_up = np.isnan(expected)
+        assert used_up.any() == (attack in ("rmia_online", "quantile_gaussian"))
+        np.testing.assert_array_equal(found, np.where(used_up, 0, expected), strict=True)
+        np.testing.assert_array_equal(roles_MN, np.where(used_up, UNUSED, before))
+
+
+def prepared(folder):
+    """A data set of as many images of four pixels."""
+    path = str(folder / "data.h5")
+    images = np.arange(NUM_EXAMPLES * 4, dtype=np.uint8).reshape(NUM_EXAMPLES, 2, 2, 1)
+    facts = {"name": "few", "kind": "image", "pool_size": NUM_EXAMPLES, "digest": ""}
+    arrays = {"images": images, "labels": LABELS, "mean": np.zeros(1), "std": np.ones(1)}
+    storage.write_hdf5(path, arrays, {}, class_names=["a", "b"], **facts)
+    return path
+
+
+def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
+    _, shadows = written = files()
+    path, arrays = shadows[0]
+    arrays["correct"][2] = False
+    storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
+    kept = run(written, tmp_path / "a.h5")
+    dropped = run(written, tmp_path / "b.h5", drop_unhealthy=True)
+    assert len(kept.shadows) == NUM_SHADOWS
+    assert dropped.shadows == tuple(n for n in kept.shadows if n != "shadow-00-2")
+    np.testing.assert_array_equal(
+        dropped.shadow_roles_MN, np.delete(kept.shadow_roles_MN, 2, axis=0)
+    )
+    assert not np.array_equal(dropped.score_TN, kept.score_TN)
 
 
 def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
     scores = run(files(PPB, PPB), tmp_path / "a.h5")
-    assert scores.is_adaptive is True
+    assert scores.adversary == "adaptive"
     who, score_MN, roles_MN = scores.audited
     assert who == "shadows"
     assert score_MN is scores.leave_one_out_MN
@@ -116,8 +174,8 @@ def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
 
 
 def test_an_attack_with_undefended_shadows_is_judged_by_the_targets(files, tmp_path):
-    scores = run(files(PPB, SETTINGS), tmp_path / "a.h5", adaptive=False)
-    assert scores.is_adaptive is False
+    scores = run(files(PPB, SETTINGS), tmp_path / "a.h5", adversary="non_adaptive")
+    assert scores.adversary == "non_adaptive"
     who, score_TN, roles_TN = scores.audited
     assert who == "targets"
     assert score_TN is scores.score_TN
@@ -128,11 +186,11 @@ def test_an_adaptive_attack_needs_shadows_with_the_targets_defence(files, tmp_pa
     targets, shadows = written = files(PPB, SETTINGS)
     pattern = rf"{re.escape(targets[0][0])}: .*{re.escape(shadows[0][0])}: defense\. "
     with pytest.raises(ArtefactError, match=pattern):
-        run(written, tmp_path / "a.h5", adaptive=True)
+        run(written, tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
 
 
-@pytest.mark.parametrize("adaptive", [True, False])
+@pytest.mark.parametrize("adversary", ["adaptive", "non_adaptive"])
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -143,10 +201,18 @@ def test_an_adaptive_attack_needs_shadows_with_the_targets_defence(files, tmp_pa
         ("precision", "bfloat16"),
     ],
 )
-def test_nothing_but_the_defence_may_differ(files, tmp_path, adaptive, field, value):
-    defended = SETTINGS if adaptive else PPB
+def test_nothing_but_the_defence_may_differ(files, tmp_path, adversary, field, value):
+    defended = SETTINGS if adversary == "adaptive" else PPB
     with pytest.raises(ArtefactError, match=rf": {field}\. Delete"):
-        run(files(defended | {field: value}), tmp_path / "a.h5", adaptive=adaptive)
+        run(files(defended | {field: value}), tmp_path / "a.h5", adversary=adversary)
+
+
+def test_original_shadows_may_differ_in_how_they_were_treated_but_in_nothing_else(files, tmp_path):
+    pruned = PPB | {"pruning": {"method": "static", "sparsity": 0.9}}
+    scores = run(files(pruned), tmp_path / "a.h5", adversary="original")
+    assert scores.audited[0] == "targets"
+    with pytest.raises(ArtefactError, match=r": architecture\. Delete"):
+        run(files(pruned | {"architecture": "mlp"}), tmp_path / "a.h5", adversary="original")
 
 
 def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
@@ -155,16 +221,16 @@ def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
     targets, shadows = files(PPB, SETTINGS)
     other = write_scores("target-7", ["target-7"], targets[1][1]["roles"], SETTINGS)
     with pytest.raises(ArtefactError, match=rf"{re.escape(other[0])}: .*: defense\. "):
-        run(([targets[0], other], shadows), tmp_path / "a.h5", adaptive=False)
+        run(([targets[0], other], shadows), tmp_path / "a.h5", adversary="non_adaptive")
 
 
 def test_provenance_tells_the_attack_and_what_it_read(files, tmp_path):
     digests = []
     for name, written in (("a", files(PPB, SETTINGS)), ("b", files(PPB, SETTINGS))):
-        run(written, tmp_path / f"{name}.h5", "loss", adaptive=False)
+        run(written, tmp_path / f"{name}.h5", "loss", "non_adaptive")
         with storage.open_hdf5(tmp_path / f"{name}.h5") as file:
             facts = storage.attribute(file)
-        assert facts["settings"] == {"attack": "loss", "adaptive": False}
+        assert facts["settings"] == {"attack": "loss", "adversary": "non_adaptive"}
         digests.append((facts["targets_digest"], facts["shadows_digest"]))
     assert digests[0] == digests[1]
     assert digests[0][0] != digests[0][1]

@@ -34,6 +34,7 @@ def test_defaults_of_a_study(raw, read):
         "validation": 0,
         "seed": 0,
         "adversaries": ["adaptive"],
+        "unhealthy_shadows": "keep",
         "pruning": {},
         "defenses": {
             "adversarial": {"attack_steps": 1},

@@ -35,7 +35,13 @@ ONE_FAULT = {
     "an attack on each example": (
         {"studies.apart.attacks": ["loss", "lira_offline"]},
         "studies.apart.attacks[1]: lira_offline needs shadows that trained on the target's "
-        "examples, which the protocol disjoint rules out. Possible: loss",
+        "examples, which the protocol disjoint rules out. Possible: "
+        + ", ".join(name for name, row in ATTACKS.items() if not row.per_example),
+    ),
+    "an attack on more than there is": (
+        {"studies.other.attacks": ["attack_p"]},
+        "studies.other.attacks[0]: attack_p needs examples outside the pool: protocol half and "
+        "data sets with an official test set",
     ),
     # Validation.
     "validation of disjoint": (
@@ -162,7 +168,8 @@ def test_one_fault_gives_one_line_that_helps(fault, case):
 
 
 @pytest.mark.parametrize(
-    ("attack", "needed"), [(name, row.min_shadows) for name, row in ATTACKS.items()]
+    ("attack", "needed"),
+    [(name, row.min_shadows) for name, row in ATTACKS.items() if not row.needs_test_set],
 )
 def test_each_attack_needs_so_many_shadows_and_no_more(raw, read, faults, attack, needed):
     raw["studies"]["other"] |= {"models_per_job": 2, "attacks": [attack]}

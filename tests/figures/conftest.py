@@ -1,12 +1,19 @@
+import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from shadowmill import roles, storage
 from shadowmill.config import Cell
+from shadowmill.figures import style
 from shadowmill.tables import identity, write_csv
+
+# With import-mode importlib, modules beside the tests are found through this.
+sys.path.append(str(Path(__file__).parent))
 
 PRUNED = ["dense", "static-0.5", "static-0.9", "dpf-0.9"]
 DEFENDED = [
@@ -33,6 +40,15 @@ def cells_of(variants):
 def cells(request):
     """Configurations of a study without and of one with defences."""
     return cells_of(request.param)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures as they are handed over for saving."""
+    figures = []
+    monkeypatch.setattr(style, "save", lambda figure, paths: figures.append(figure))
+    yield figures
+    plt.close("all")
 
 
 @pytest.fixture
@@ -70,6 +86,10 @@ def write_membership(tmp_path):
     return write
 
 
+def adversary_of(cell):
+    return "non_adaptive" if cell.variant == NOT_ADAPTIVE else "adaptive"
+
+
 def membership_rows(cells):
     """With an undefined value, as a small pool has it."""
     random = np.random.default_rng(1)
@@ -82,6 +102,7 @@ def membership_rows(cells):
         for target in (f"{who}-pooled", f"{who}-mean", "target-1"):
             numbers = {"value": value, "ci_low": value * 0.9, "ci_high": value * 1.1}
             names = {"target": target, "attack": "lira_online", "metric": metric}
+            names["adversary"] = adversary_of(cell)
             rows.append(identity(cell) | names | numbers)
     return rows
 
@@ -108,8 +129,7 @@ def write_attacks(tmp_path):
                 "shadow_roles": roles_MN,
             }
             paths[cell] = str(tmp_path / f"attack-{number}.h5")
-            adaptive = cell.variant != NOT_ADAPTIVE
-            storage.write_hdf5(paths[cell], arrays, {}, adaptive=adaptive)
+            storage.write_hdf5(paths[cell], arrays, {}, adversary=adversary_of(cell))
         return paths
 
     return write

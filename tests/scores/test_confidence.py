@@ -1,6 +1,6 @@
 """The logit-scaled confidence φ = log(p / (1 − p))."""
 
-from decimal import Decimal, getcontext
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -9,14 +9,13 @@ import torch.nn.functional as F
 
 from shadowmill.scores.statistics import logit_scaled_confidence
 
-getcontext().prec = 200
-
 
 def exact(logits, label):
     """log(p / (1 − p)) with 200 digits, from the definition of the softmax."""
-    powers = [Decimal(float(logit)).exp() for logit in logits]
-    p = powers[label] / sum(powers)
-    return float((p / (1 - p)).ln())
+    with localcontext(prec=200):
+        powers = [Decimal(float(logit)).exp() for logit in logits]
+        p = powers[label] / sum(powers)
+        return float((p / (1 - p)).ln())
 
 
 @pytest.mark.parametrize("scale", [0.1, 3, 30])

@@ -17,10 +17,10 @@ from shadowmill.tables import read_csv
 _MAX_CLASSES = 20
 _GAP = -1
 _MAX_COLUMNS = 6
-_COLUMN_INCHES = 1.6
+_COLUMN_INCHES = 1.7
 _ROW_INCHES = 0.18
 _SETTING_INCHES = 2.2  # for its name, upright
-_TITLE_CHARACTERS = 22  # of a line above a column
+_TITLE_CHARACTERS = 21  # of a line above a column
 
 
 def plot(per_class_path: str, data_paths: Mapping[str, str], outputs: Sequence[str]) -> None:

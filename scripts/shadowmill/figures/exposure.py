@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from scipy.stats import spearmanr
 
 from shadowmill.config import Variant
@@ -16,7 +17,7 @@ from shadowmill.figures import style
 from shadowmill.tables import read_csv
 
 _MAX_COLUMNS = 4
-_PANEL_INCHES = (2.5, 2.9)  # room for a square and a title of three lines
+_PANEL_INCHES = (2.5, 3.2)  # room for a square and a title of three lines
 _LINE_INCHES = 0.16
 _HEXAGONS = 40  # along an axis
 _TITLE_CHARACTERS = 28  # of a line
@@ -56,8 +57,8 @@ def _compare(settings: Sequence[Setting], reference: Variant, others: Sequence[V
     figure, axes = style.grid(len(settings), len(others), _MAX_COLUMNS)
     rows, columns = axes[0, 0].get_gridspec().get_geometry()
     width, height = _PANEL_INCHES
-    height += _LINE_INCHES * max(title.count("\n") for title in titles)
-    figure.set_size_inches(width * columns + 0.6, height * rows)
+    height += _LINE_INCHES * (max(title.count("\n") for title in titles) + below.count("\n"))
+    figure.set_size_inches(width * columns + 0.6, height * rows + 0.3)
     below = fill(f"d, {style.variant_title(reference)}", _TITLE_CHARACTERS)
     hexagons = []
     for group, (setting, separation) in zip(axes, settings, strict=True):
@@ -71,7 +72,14 @@ def _compare(settings: Sequence[Setting], reference: Variant, others: Sequence[V
     peak = max(drawn.get_array().max() for drawn in hexagons)
     for drawn in hexagons:
         drawn.set_norm(LogNorm(1, max(peak, 2)))
-    figure.colorbar(hexagons[0], ax=axes.ravel().tolist(), label="examples", aspect=15 * rows)
+    figure.colorbar(
+        hexagons[0],
+        ax=axes.ravel().tolist(),
+        label="examples",
+        aspect=15 * rows,
+        ticks=LogLocator(subs=(1, 2, 5)),
+        format="%d",
+    ).minorticks_off()
     style.title(figure, f"{_NOTE}; dotted: equal")
     return figure
 

@@ -1,0 +1,13 @@
+"""Rule plot_classes."""
+
+from pathlib import Path
+
+from shadowmill.figures.classes import plot
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    plot(
+        snakemake.input.classes,
+        {Path(path).stem: path for path in snakemake.input.data},
+        snakemake.output,
+    )
