@@ -213,7 +213,7 @@ def test_prepared_data_can_be_deleted_and_made_again(finished):
 @pytest.mark.parametrize(
     ("file", "rules"),
     [
-        ("scripts/shadowmill/figures/roc.py", {"plot_roc": 1}),
+        ("scripts/shadowmill/figures/roc.py", {"plot_roc": 1, "plot_attacks": 2}),
         ("scripts/plot_roc.py", {"plot_roc": 1}),
         ("scripts/shadowmill/training/lockstep.py", {}),
         ("scripts/train_models.py", {}),

@@ -54,12 +54,12 @@ def plot(examples_path: str, outputs: Sequence[str]) -> None:
 
 def _compare(settings: Sequence[Setting], reference: Variant, others: Sequence[Variant]) -> Figure:
     titles = [fill(style.variant_title(variant), _TITLE_CHARACTERS) for variant in others]
+    below = fill(f"d, {style.variant_title(reference)}", _TITLE_CHARACTERS)
     figure, axes = style.grid(len(settings), len(others), _MAX_COLUMNS)
     rows, columns = axes[0, 0].get_gridspec().get_geometry()
     width, height = _PANEL_INCHES
     height += _LINE_INCHES * (max(title.count("\n") for title in titles) + below.count("\n"))
     figure.set_size_inches(width * columns + 0.6, height * rows + 0.3)
-    below = fill(f"d, {style.variant_title(reference)}", _TITLE_CHARACTERS)
     hexagons = []
     for group, (setting, separation) in zip(axes, settings, strict=True):
         limits = _limits(separation)
