@@ -32,11 +32,11 @@ def main() -> None:
         )
 
     bank = synthetic_bank(64, 50_000, 18)
-    target_phi_NA = synthetic_bank(2, 50_000, 18, seed=1).phi_MNA[0]
+    target = synthetic_bank(2, 50_000, 18, seed=1).select([0])
     print(f"\n64 models × 50,000 examples × 18 queries, φ {bank.phi_MNA.nbytes / 1e9:.2f} GB")
     print(f"{'mode':8} {'lira s':>9} {'leave-one-out s':>16}")
     for mode in MODES:
-        target_seconds, _ = timed(lira, bank, target_phi_NA, mode)
+        target_seconds, _ = timed(lira, bank, target, mode)
         closed_seconds, _ = timed(lira_leave_one_out, bank, mode)
         print(f"{mode:8} {target_seconds:9.2f} {closed_seconds:16.2f}")
     print(f"peak memory of the process {peak_bytes() / 1e9:.2f} GB")
@@ -57,10 +57,11 @@ def synthetic_bank(
 def looped_leave_one_out(bank: ScoreBank, mode: str) -> NDArray[np.float64]:
     """Drop each model in turn and attack it with the rest."""
     rows = []
-    for model, phi_NA in enumerate(bank.phi_MNA):
-        rest = ScoreBank(np.delete(bank.phi_MNA, model, 0), np.delete(bank.member_MN, model, 0))
-        rows.append(lira(rest, phi_NA, mode))
-    return np.stack(rows)
+    models = np.arange(len(bank.names))
+    for model in models:
+        rest = bank.select(np.delete(models, model))
+        rows.append(lira(rest, bank.select([model]), mode))
+    return np.concatenate(rows)
 
 
 def timed(

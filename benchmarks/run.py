@@ -10,6 +10,8 @@ BENCHMARKS = {
     "training.py": "Training in lock-step",
     "gpu.py": "Training on a GPU",
     "lira.py": "LiRA",
+    "rmia.py": "RMIA",
+    "attacks.py": "All attacks without networks",
     "planning.py": "Planning",
 }
 

@@ -1,0 +1,58 @@
+"""Time every attack that trains no network, and the bootstrap, at the scale of CIFAR-10.
+
+Run as ``python benchmarks/attacks.py``. Wall-clock seconds of one process; random scores.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+from lira import peak_bytes, synthetic_bank
+
+from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
+from shadowmill.metrics.bootstrap import paired_bootstrap, two_way_bootstrap
+
+NUM_MODELS, NUM_EXAMPLES, NUM_QUERIES, NUM_CLASSES = 64, 50_000, 18, 10
+FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
+REPLICATES = 1_000
+
+
+def main() -> None:
+    """Print seconds for every shadow as target, then those of the bootstraps."""
+    rng = np.random.default_rng(0)
+    bank = synthetic_bank(NUM_MODELS, NUM_EXAMPLES, NUM_QUERIES)
+    shape = bank.member_MN.shape
+    bank = dataclasses.replace(
+        bank,
+        labels_N=rng.integers(0, NUM_CLASSES, NUM_EXAMPLES),
+        correct_MN=rng.random(shape) < 0.9,
+        entropy_MN=rng.random(shape, dtype=np.float32),
+        modified_entropy_MN=rng.random(shape, dtype=np.float32),
+        population_phi_MZ=rng.standard_normal((NUM_MODELS, 10_000), dtype=np.float32),
+    )
+    print(f"{NUM_MODELS} models × {NUM_EXAMPLES:,} examples × {NUM_QUERIES} queries, leave-one-out")
+    skipped = {*NETWORK_ATTACKS, *(name for name in ATTACKS if name.startswith("quantile"))}
+    total = 0.0
+    for name, attack in ATTACKS.items():
+        if name in skipped:
+            continue
+        start = time.perf_counter()
+        scores = attack.leave_one_out(bank)
+        seconds = time.perf_counter() - start
+        total += seconds
+        print(f"{name:28}{seconds:8.2f} s", flush=True)
+    print(f"{'all of these':28}{total:8.2f} s")
+    for name, call in (
+        ("two-way bootstrap", lambda: two_way_bootstrap(*arguments)),
+        ("paired bootstrap", lambda: paired_bootstrap(scores, *arguments)),
+    ):
+        scores = np.nan_to_num(scores)
+        arguments = (scores + rng.normal(size=shape), bank.member_MN, FPRS, REPLICATES, 0)
+        start = time.perf_counter()
+        call()
+        print(f"{name:28}{time.perf_counter() - start:8.2f} s   ({REPLICATES:,} replicates)")
+    print(f"peak memory of the process {peak_bytes() / 1e9:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
