@@ -42,14 +42,15 @@ def main() -> None:
         total += seconds
         print(f"{name:28}{seconds:8.2f} s", flush=True)
     print(f"{'all of these':28}{total:8.2f} s")
-    for name, call in (
-        ("two-way bootstrap", lambda: two_way_bootstrap(*arguments)),
-        ("paired bootstrap", lambda: paired_bootstrap(scores, *arguments)),
+    scores = np.nan_to_num(scores)
+    rest = (bank.member_MN, FPRS, REPLICATES, 0)
+    other = scores + rng.normal(size=shape)
+    for name, function, arguments in (
+        ("two-way bootstrap", two_way_bootstrap, (scores, *rest)),
+        ("paired bootstrap", paired_bootstrap, (scores, other, *rest)),
     ):
-        scores = np.nan_to_num(scores)
-        arguments = (scores + rng.normal(size=shape), bank.member_MN, FPRS, REPLICATES, 0)
         start = time.perf_counter()
-        call()
+        function(*arguments)
         print(f"{name:28}{time.perf_counter() - start:8.2f} s   ({REPLICATES:,} replicates)")
     print(f"peak memory of the process {peak_bytes() / 1e9:.2f} GB")
 
