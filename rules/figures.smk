@@ -7,6 +7,7 @@ rule plot_roc:
     """ROC curves of the study's first attack."""
     input:
         attacks=headline_attacks,
+        health="results/{study}/tables/health.csv",
     output:
         figure_output("roc", "ROC"),
     log:

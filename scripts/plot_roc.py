@@ -10,4 +10,5 @@ with job(snakemake.log[0]):
         attack=snakemake.params.attack,
         attack_paths=dict(zip(cells, snakemake.input.attacks, strict=True)),
         outputs=snakemake.output,
+        health_path=snakemake.input.health,
     )

@@ -175,6 +175,24 @@ def test_few_non_members_still_leave_a_decade(drawn, write_attacks, defended_cel
     assert drawn[0].axes[0].get_xlim() == drawn[0].axes[0].get_ylim() == (0.1, 1)
 
 
+def test_the_roc_says_how_many_shadows_did_not_converge(drawn, write_attacks, cells, tmp_path):
+    paths = write_attacks(cells)
+    identity = "study,dataset,architecture,variant,method,sparsity,defense,strength"
+    head = f"{identity},model,quantity,value,median,limit\n"
+    row = "main,digits,small_convnet,dense,dense,0,none,0,{},{},0.1,0.9,0.8\n"
+    for rows, note in (
+        ([], ""),
+        ([("shadow-0", "train_accuracy"), ("shadow-0", "test_accuracy")], "1 shadow did not"),
+        ([("shadow-0", "train_accuracy"), ("shadow-1", "train_accuracy")], "2 shadows did not"),
+    ):
+        path = tmp_path / "health.csv"
+        path.write_text(head + "".join(row.format(*values) for values in rows))
+        roc.plot(ATTACK, paths, [], str(path))
+        title = drawn[-1].get_suptitle()
+        assert note in title
+        assert ("converge" in title) == bool(rows)
+
+
 def test_one_legend_names_all_lines_of_the_roc(drawn, draw, cells):
     draw("roc", cells)
     (legend,) = drawn[0].legends

@@ -14,13 +14,19 @@ from shadowmill.config import Cell, Variant
 from shadowmill.figures import style
 from shadowmill.metrics.ranking import roc_curve
 from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.tables import read_csv
 
 # The band holds this part of the single models' curves.
 _BAND = (10, 90)
 _MAX_COLUMNS = 3
 
 
-def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) -> None:
+def plot(
+    attack: str,
+    attack_paths: Mapping[Cell, str],
+    outputs: Sequence[str],
+    health_path: str | None = None,
+) -> None:
     """Draw a panel for each data set, architecture, and method or defence.
 
     Each data set and architecture begins a new row.
@@ -29,6 +35,7 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
         attack: name of the attack.
         attack_paths: its scores on each configuration.
         outputs: files to write.
+        health_path: health.csv; the title says how many shadows it lists.
     """
     settings: dict[tuple[str, str], dict[Variant, str]] = {}
     for cell, path in attack_paths.items():
@@ -47,8 +54,17 @@ def plot(attack: str, attack_paths: Mapping[Cell, str], outputs: Sequence[str]) 
             panel.set_title(f"{style.setting_title(*setting)}\n{style.treatment_title(name)}")
         style.label_group(group, "false-positive rate", "true-positive rate")
     style.legend(figure, "below")
-    figure.suptitle(f"{ATTACKS[attack].title}; bands: 10–90 % of models", fontsize=9)
+    title = f"{ATTACKS[attack].title}; bands: 10–90 % of models"
+    figure.suptitle(title + _health_note(health_path), fontsize=9)
     style.save(figure, outputs)
+
+
+def _health_note(health_path: str | None) -> str:
+    unhealthy = read_csv(health_path) if health_path else ()
+    if not len(unhealthy):
+        return ""
+    count = len(unhealthy[["dataset", "architecture", "variant", "model"]].drop_duplicates())
+    return f"\n{count} shadow{'s' if count > 1 else ''} did not converge, see health.csv"
 
 
 def _to_compare(attack_paths: Mapping[Variant, str], name: str) -> dict[Variant, str]:
