@@ -68,9 +68,20 @@ def test_victim_and_attacker_share_no_example(pruning_attacks):
 def test_posterior_balancing_leaks_less_than_pruning_alone(pruning_attacks):
     metrics = table(pruning_attacks, "pruning_attacks_small", "membership_metrics")
     auc = metrics[(metrics["metric"] == "auc") & (metrics["target"] == "shadows-pooled")]
-    auc = auc.set_index("variant")["value"].astype(float)
+    auc = auc[auc["attack"] == "loss"].set_index("variant")["value"].astype(float)
     assert auc["l1_unstructured-0.7+ppb-4"] < auc["l1_unstructured-0.7"]
     assert auc["dense"] > 0.55
+
+
+def test_a_defence_faces_both_adversaries(pruning_attacks):
+    attacks = ["loss", "modified_entropy_per_class", "nn"]
+    metrics = table(pruning_attacks, "pruning_attacks_small", "membership_metrics")
+    defended = metrics[metrics["variant"] == "l1_unstructured-0.7+ppb-4"]
+    found = defended[["adversary", "attack"]].drop_duplicates().to_records(index=False).tolist()
+    assert sorted(found) == [(a, n) for a in ("adaptive", "non_adaptive") for n in attacks]
+    assert set(metrics.loc[metrics["variant"] == "dense", "adversary"]) == {"adaptive"}
+    auc = metrics[(metrics["metric"] == "auc") & (metrics["variant"] == "dense")]
+    assert (auc["value"].astype(float) > 0.5).all()
 
 
 @pytest.fixture(scope="module")
