@@ -32,22 +32,21 @@ def main() -> None:
     )
     print(f"{NUM_MODELS} models × {NUM_EXAMPLES:,} examples × {NUM_QUERIES} queries, leave-one-out")
     skipped = {*NETWORK_ATTACKS, *(name for name in ATTACKS if name.startswith("quantile"))}
-    total = 0.0
+    total, scores = 0.0, {}
     for name, attack in ATTACKS.items():
         if name in skipped:
             continue
         start = time.perf_counter()
-        scores = attack.leave_one_out(bank)
+        scores[name] = attack.leave_one_out(bank)
         seconds = time.perf_counter() - start
         total += seconds
         print(f"{name:28}{seconds:8.2f} s", flush=True)
     print(f"{'all of these':28}{total:8.2f} s")
-    scores = np.nan_to_num(scores)
     rest = (bank.member_MN, FPRS, REPLICATES, 0)
-    other = scores + rng.normal(size=shape)
+    one, other = scores["lira_online"], scores["lira_fixed"]
     for name, function, arguments in (
-        ("two-way bootstrap", two_way_bootstrap, (scores, *rest)),
-        ("paired bootstrap", paired_bootstrap, (scores, other, *rest)),
+        ("two-way bootstrap", two_way_bootstrap, (one, *rest)),
+        ("paired bootstrap", paired_bootstrap, (one, other, *rest)),
     ):
         start = time.perf_counter()
         function(*arguments)
