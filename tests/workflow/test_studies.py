@@ -213,6 +213,7 @@ def test_tables_of_features(tmp_path):
     study = SHIPPED["studies"]["pruning_attacks_tabular"] | {
         "datasets": ["location"],
         "variants": ["dense", "l1_unstructured-0.7"],
+        "attacks": ["loss", "confidence_per_class"],
     }
     recipes = SHIPPED["recipes"]
     config = {
@@ -230,4 +231,4 @@ def test_tables_of_features(tmp_path):
     accuracy = training.groupby("variant")[["train_accuracy", "test_accuracy"]].mean()
     assert (accuracy > 0.9).all(axis=None)  # prototypes are easy
     metrics = table(checkout, "tabular", "membership_metrics")
-    assert set(metrics["attack"]) == {"loss"}
+    assert set(metrics["attack"]) == {"loss", "confidence_per_class"}
