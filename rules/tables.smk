@@ -58,7 +58,6 @@ rule tabulate_membership:
         "../envs/shadowmill.yaml"
     params:
         cell=cell_of,
-        adversary=adversary_of,
         code=code_of("tabulate_membership.py"),
     script:
         "../scripts/tabulate_membership.py"

@@ -131,6 +131,51 @@ class ScoreBank:
             )
 
 
+def require_same_examples(shadows: ScoreBank, targets: ScoreBank) -> None:
+    """Refuse targets that cannot be compared with the shadows example by example.
+
+    Args:
+        shadows: (M, N, A) scores.
+        targets: (T, N, A) scores.
+
+    Raises:
+        ValueError: they differ in the number of examples or queries.
+    """
+    if targets.phi_MNA.shape[1:] != shadows.phi_MNA.shape[1:]:
+        raise ValueError(
+            f"the targets' scores have shape {targets.phi_MNA.shape[1:]}, expected "
+            f"{shadows.phi_MNA.shape[1:]} (examples, queries) like the shadows'; select the same "
+            "examples and queries for both"
+        )
+
+
+def require_shadows_of_each_example(
+    sides: dict[str, NDArray[np.bool_]], needed: int, attack: str, *, leave_one_out: bool
+) -> None:
+    """Refuse a bank in which an example has too few shadows on some side.
+
+    Args:
+        sides: (M, N) bool by ``IN`` or ``OUT``, the shadows that count for that side.
+        needed: Shadows per example and side.
+        attack: What the attack is called in the message.
+        leave_one_out: Whether one shadow of the side is to be left out.
+
+    Raises:
+        ValueError: an example has fewer; names the first of the worst.
+    """
+    when = " once a model is left out" if leave_one_out else ""
+    for side, side_MN in sides.items():
+        left_N = side_MN.sum(axis=0) - (side_MN.any(axis=0) if leave_one_out else 0)
+        worst = int(left_N.argmin())
+        if left_N[worst] < needed:
+            raise ValueError(
+                f"{attack} found {left_N[worst]} {side} shadows for example {worst}{when}, "
+                f"expected at least {needed} for every example; use at least "
+                f"{2 * (needed + 1)} shadows in complementary pairs, or only examples that "
+                "enough shadows hold"
+            )
+
+
 def require_finite(phi_NA: NDArray[np.floating], name: str) -> None:
     """Refuse scores with NaN or infinity.
 

@@ -9,12 +9,12 @@ Legend: M shadow models, T targets, N examples, Z population examples.
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.attacks.bank import ScoreBank
-from shadowmill.attacks.lira import (
+from shadowmill.attacks.bank import (
+    ScoreBank,
     require_same_examples,
     require_shadows_of_each_example,
-    side_quantile,
 )
+from shadowmill.attacks.lira import side_quantile
 from shadowmill.attacks.loss import cross_entropy
 
 Float = NDArray[np.float64]
