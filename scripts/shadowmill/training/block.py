@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from shadowmill import devices, progress, roles, storage
+from shadowmill import devices, roles, storage
 from shadowmill.architectures import is_stacked
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
-from shadowmill.errors import ArtefactError, Interrupted
+from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, digest, provenance
 from shadowmill.roles import MEMBER, VALIDATION, RoleMatrix
 from shadowmill.seeds import seed_of
@@ -23,6 +22,7 @@ from shadowmill.training import TRAINING_VERSION, checkpoint
 from shadowmill.training.batches import Pool
 from shadowmill.training.forward import precision
 from shadowmill.training.lockstep import Stack
+from shadowmill.training.loop import run
 from shadowmill.training.modelfile import ModelFile, read_matching, write_model
 from shadowmill.training.spec import ModelSpec
 
@@ -157,7 +157,7 @@ def _train_group(
         log.info("continuing at step %d of %d", stack.step, stack.total_steps)
     log.info("training %s", ", ".join(files))
     what = group[0].name if len(group) == 1 else f"{len(group)} models"
-    _run(stack, f"{title}, {what}", interruption, saved)
+    run(stack, f"{title}, {what}", interruption, saved)
     device = job.pool.device
     for index, name in enumerate(files):
         model = stack.final(index)
@@ -180,37 +180,3 @@ def _is_finished(path: Path, identity: Mapping[str, Any]) -> bool:
     except ArtefactError:
         return False
     return metadata.get("provenance", {}).get("identity") == identity["identity"]
-
-
-def _run(
-    stack: Stack,
-    title: str,
-    interruption: checkpoint.Interruption,
-    saved: checkpoint.Checkpoint,
-) -> None:
-    with progress.bar(total=stack.total_steps, initial=stack.step, desc=title, unit="step") as bar:
-        while not stack.is_finished:
-            start = time.monotonic()
-            stack.train_step()
-            stack.seconds += time.monotonic() - start
-            bar.update()
-            if interruption.requested:
-                saved.save(stack)
-                raise Interrupted(
-                    f"asked to stop at step {stack.step} of {stack.total_steps}; a checkpoint was "
-                    "written. Rerun the workflow to continue from there."
-                )
-            if interruption.checkpoint_is_due():
-                saved.save(stack)
-            if stack.step % stack.steps_per_epoch == 0:
-                bar.set_postfix(_progress(stack))
-    log.info("trained %s: %s", title, bar.postfix)
-
-
-def _progress(stack: Stack) -> dict[str, str]:
-    done = stack.step / stack.total_steps * stack.num_models
-    latest = stack.history.latest()
-    shown = [n for n in ("loss", "accuracy", "validation_accuracy", "sparsity") if n in latest]
-    return {name: f"{latest[name]:.3f}" for name in shown} | {
-        "models/s": f"{done / stack.seconds:.3g}"
-    }

@@ -8,42 +8,76 @@ they are drawn from generators keyed by model and step.
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, Protocol
+
+from torch import Tensor
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
-from shadowmill.training.lockstep import Stack
 
 # Slurm sends SIGTERM before a time-out or a preemption, some sites SIGUSR1; Ctrl-C is SIGINT.
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
+class Trainer(Protocol):
+    """What is trained step by step, and can go on from its state.
+
+    Attributes:
+        step: taken so far.
+        total_steps: to take, unless something ends the training early.
+        steps_per_epoch: between two reports of progress.
+        seconds: spent in steps so far.
+        is_finished: whether no step is left.
+    """
+
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+    seconds: float
+
+    @property
+    def is_finished(self) -> bool: ...  # noqa: D102
+
+    def train_step(self) -> None:
+        """Take one step."""
+
+    def progress(self) -> dict[str, str]:
+        """What a progress bar shows."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON-serialisable facts to go on from."""
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file that the state of a stack is kept in.
+    """The file that the state of a training is kept in.
 
     Attributes:
         path: safetensors file.
-        digest: of everything that determines the models; only a checkpoint of the same is restored.
+        digest: of everything that determines the result; only a checkpoint of the same is restored.
     """
 
     path: Path
     digest: str
 
-    def save(self, stack: Stack) -> None:
-        """Write the state of a stack, atomically."""
-        tensors, facts = stack.state()
+    def save(self, trainer: Trainer) -> None:
+        """Write the state of a training, atomically."""
+        tensors, facts = trainer.state()
         storage.write_tensors(self.path, tensors, {"digest": self.digest, "facts": facts})
 
-    def restore(self, stack: Stack) -> bool:
-        """Continue from the checkpoint, if there is one that belongs to these models.
+    def restore(self, trainer: Trainer) -> bool:
+        """Continue from the checkpoint, if there is one that belongs to what is trained.
 
         Returns:
-            Whether the stack was restored. A damaged checkpoint, or one of other settings, is left
+            Whether the state was restored. A damaged checkpoint, or one of other settings, is left
             unused: training starts afresh and overwrites it.
         """
         if not self.path.exists():
@@ -54,7 +88,7 @@ class Checkpoint:
             return False
         if metadata.get("digest") != self.digest:
             return False
-        stack.load(tensors, metadata["facts"])
+        trainer.load(tensors, metadata["facts"])
         return True
 
 

@@ -161,6 +161,15 @@ class Stack:
             return True
         return self.step >= self.total_steps
 
+    def progress(self) -> dict[str, str]:
+        """Means over the models as of the last epoch, and the speed so far."""
+        latest = self.history.latest()
+        shown = [n for n in ("loss", "accuracy", "validation_accuracy", "sparsity") if n in latest]
+        done = self.step / self.total_steps * self.num_models
+        return {name: f"{latest[name]:.3f}" for name in shown} | {
+            "models/s": f"{done / self.seconds:.3g}"
+        }
+
     def _tensors(self) -> dict[str, Tensor]:
         """What makes up the models: parameters, buffers but for random keys, masks."""
         buffers = {n: tensor for n, tensor in self.buffers.items() if n not in self._noise}

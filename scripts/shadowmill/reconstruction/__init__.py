@@ -1,0 +1,9 @@
+"""Reconstruction of training data from heads: small classifiers on frozen deep features.
+
+Versions of the code whose results take long to make: raise one when its results change, and they
+are made again. Needs no torch, as Snakemake imports it while it parses.
+"""
+
+BACKBONES_VERSION = 1
+HEADS_VERSION = 1
+RECONSTRUCTOR_VERSION = 1
