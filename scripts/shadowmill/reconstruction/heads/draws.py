@@ -1,0 +1,50 @@
+"""Random numbers of many heads, each head's fixed by its own key.
+
+Drawn with NumPy on the CPU, so that they are the same on any device. NumPy lets go of Python's
+lock while it draws, so threads share the work.
+
+Legend: H heads.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shadowmill.seeds import generator
+
+Key = tuple[str | int, ...]
+
+
+def for_purpose(purpose: str, keys: Sequence[Key], attempts: Sequence[int]) -> list[Key]:
+    """Keys of what is drawn for one purpose, in the given attempt at each head."""
+    return [(*key, purpose, attempt) for key, attempt in zip(keys, attempts, strict=True)]
+
+
+def fill_normals(rows_HX: np.ndarray, keys: Sequence[Key]) -> None:
+    """Overwrite each row with standard normals from the stream of its key.
+
+    Args:
+        rows_HX: (H, X) float32 with contiguous rows.
+        keys: H keys.
+    """
+    num_threads = min(torch.get_num_threads(), len(keys))
+
+    def fill_every(first: int) -> None:
+        for row in range(first, len(keys), num_threads):
+            generator(*keys[row]).standard_normal(out=rows_HX[row], dtype=np.float32)
+
+    if num_threads <= 1:
+        fill_every(0)
+        return
+    with ThreadPoolExecutor(num_threads) as pool:
+        list(pool.map(fill_every, range(num_threads)))
+
+
+def normals(keys: Sequence[Key], shape: tuple[int, ...]) -> Tensor:
+    """Standard normals, (H, *shape) float32 on the CPU, each head's from the stream of its key."""
+    drawn = torch.empty(len(keys), *shape)
+    fill_normals(drawn.flatten(1).numpy(), keys)
+    return drawn
