@@ -1,0 +1,152 @@
+"""Backbones as files, and published weights to start from."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from shadowmill import storage
+from shadowmill.errors import ArtefactError
+from shadowmill.reconstruction.backbones import BACKBONES, build
+from shadowmill.reconstruction.backbones.networks import FeatureNetwork
+
+# How many names of tensors a message spells out.
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class BackboneFile:
+    """A backbone read from its file.
+
+    Attributes:
+        state: parameters and buffers under the names of the uncut network.
+        channels: of the images it takes.
+        image_size: pixels a side.
+        num_outputs: number of logits.
+        provenance: how it was made; with its `identity` and `settings`.
+        history: one list per recorded quantity, one entry per epoch.
+    """
+
+    state: dict[str, Tensor]
+    channels: int
+    image_size: int
+    num_outputs: int
+    provenance: dict[str, Any]
+    history: dict[str, list[float]]
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of pixels scaled to 0…1, as `images.to_inputs` takes it."""
+        return BACKBONES[self.provenance["settings"]["architecture"]].mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Likewise."""
+        return BACKBONES[self.provenance["settings"]["architecture"]].std
+
+    def network(self) -> FeatureNetwork:
+        """The network, on the CPU."""
+        name = self.provenance["settings"]["architecture"]
+        network = build(name, self.channels, self.num_outputs, seed=0)
+        network.load_whole_state(self.state)
+        return network
+
+
+def write_backbone(path: str | Path, file: BackboneFile) -> None:
+    """Write a backbone, atomically."""
+    metadata = {k: v for k, v in vars(file).items() if k != "state"}
+    storage.write_tensors(path, file.state, metadata)
+
+
+def read_backbone(path: str | Path) -> BackboneFile:
+    """Read a backbone.
+
+    Raises:
+        ArtefactError: the file is missing, damaged, or no backbone of this workflow.
+    """
+    state, metadata = storage.read_tensors(path)
+    try:
+        return BackboneFile(state, **metadata)
+    except TypeError as error:
+        raise ArtefactError(
+            f"{path}: not a backbone of this workflow. Delete it and rerun."
+        ) from error
+
+
+def load_weights(network: FeatureNetwork, path: str, architecture: str) -> None:
+    """Give a network weights from a file, but for a last layer of another shape.
+
+    Args:
+        network: changed in place.
+        path: a state dict of torchvision (.pth, .pt), or a .safetensors file with the same names,
+            like our own backbones.
+        architecture: row of the table, for messages.
+
+    Raises:
+        ArtefactError: the file is missing, damaged, or of another network.
+    """
+    found, own = _read_state(path, architecture), network.whole_state()
+    # Weights of before 2018 lack these counts, which nothing here uses.
+    counts = {n: t for n, t in own.items() if n.endswith("num_batches_tracked")}
+    found = counts | found
+    last = {n for n in own if n.startswith(f"{BACKBONES[architecture].last}.")}
+    odd = [n for n in own.keys() & found.keys() if own[n].shape != found[n].shape]
+    faults = {
+        "missing": own.keys() - found.keys() - last,
+        "unexpected": found.keys() - own.keys(),
+        "of another shape": set(odd) - last,
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{what}: {_listed(names)}" for what, names in faults.items() if names)
+        raise ArtefactError(
+            f"{path}: these are not weights of {architecture} ({listed}). "
+            f"{_where_from(architecture)}"
+        )
+    if last & set(odd) or last - found.keys():
+        found = found | {name: own[name] for name in last}
+    network.load_whole_state(found)
+
+
+def _listed(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:_NAMES_SHOWN])
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
+
+
+def _where_from(architecture: str) -> str:
+    url = BACKBONES[architecture].weights_url
+    published = f"Download {url} and name the file" if url else "Name a backbone of this workflow"
+    return f"{published} under `weights`, or leave `weights` out to start afresh."
+
+
+def _read_state(path: str, architecture: str) -> Mapping[str, Tensor]:
+    if not Path(path).exists():
+        raise ArtefactError(f"{path}: no such file of weights. {_where_from(architecture)}")
+    try:
+        if path.endswith(".safetensors"):
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ArtefactError(
+            f"{path}: no file of weights, or a damaged one ({str(error).splitlines()[0]}). "
+            f"{_where_from(architecture)}"
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise ArtefactError(
+            f"{path}: not a state dict, whose every entry is a tensor. {_where_from(architecture)}"
+        )
+    return state
+
+
+def weights_digest(path: str | None) -> str | None:
+    """Short hexadecimal digest of the content of a file, if there is one."""
+    if path is None or not Path(path).exists():
+        return None
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,63 @@
+"""Images as networks take them and as reconstructors give them.
+
+Legend: B images, C channels, H × W pixels as stored, S × S pixels as wanted.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Stored images as numbers, at another size.
+
+    Args:
+        images: (B, H, W, C) uint8.
+        size: S, pixels a side.
+
+    Returns:
+        (B, C, S, S) float32, 0…1: bicubic, and smoothed where the image shrinks, as Pillow does.
+    """
+    scaled = images.movedim(-1, -3).float() / 255
+    if scaled.shape[-2:] != (size, size):
+        # Bicubic interpolation overshoots at edges.
+        scaled = F.interpolate(scaled, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    return scaled
+
+
+def normalised(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images (B, C, S, S) of 0…1, less the mean of each channel, divided by its deviation.
+
+    Grey images become as many channels as there are means.
+    """
+    mean_C11, std_C11 = (
+        torch.tensor(values, device=images.device)[:, None, None] for values in (mean, std)
+    )
+    return (images - mean_C11) / std_C11
+
+
+def to_inputs(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Stored images as a network takes them.
+
+    Args:
+        images: (B, H, W, C) uint8.
+        size: S, pixels a side.
+        mean: of pixels scaled to 0…1, for each channel or one for all.
+        std: likewise.
+
+    Returns:
+        (B, C, S, S) float32. Grey images become as many channels as there are means.
+    """
+    return normalised(resized(images, size), mean, std)
+
+
+def to_targets(images: Tensor, size: int) -> Tensor:
+    """Stored images (B, H, W, C) uint8 as a reconstructor gives them: (B, C, S, S), −1…1."""
+    return 2 * resized(images, size) - 1
+
+
+def to_bytes(targets: Tensor) -> Tensor:
+    """Images (B, C, S, S) of −1…1 as they are stored: (B, S, S, C) uint8, rounded."""
+    return ((targets.float() + 1) * 127.5).round().clamp(0, 255).byte().movedim(-3, -1)
