@@ -1,15 +1,10 @@
 """Backbones as files, and published weights to start from."""
 
 import hashlib
-import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from shadowmill import storage
@@ -92,7 +87,7 @@ def load_weights(network: FeatureNetwork, path: str, architecture: str) -> None:
     Raises:
         ArtefactError: the file is missing, damaged, or of another network.
     """
-    found, own = _read_state(path, architecture), network.whole_state()
+    found, own = storage.read_state_dict(path, _where_from(architecture)), network.whole_state()
     # Weights of before 2018 lack these counts, which nothing here uses.
     counts = {n: t for n, t in own.items() if n.endswith("num_batches_tracked")}
     found = counts | found
@@ -123,25 +118,6 @@ def _where_from(architecture: str) -> str:
     url = BACKBONES[architecture].weights_url
     published = f"Download {url} and name the file" if url else "Name a backbone of this workflow"
     return f"{published} under `weights`, or leave `weights` out to start afresh."
-
-
-def _read_state(path: str, architecture: str) -> Mapping[str, Tensor]:
-    if not Path(path).exists():
-        raise ArtefactError(f"{path}: no such file of weights. {_where_from(architecture)}")
-    try:
-        if path.endswith(".safetensors"):
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ArtefactError(
-            f"{path}: no file of weights, or a damaged one ({str(error).splitlines()[0]}). "
-            f"{_where_from(architecture)}"
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise ArtefactError(
-            f"{path}: not a state dict, whose every entry is a tensor. {_where_from(architecture)}"
-        )
-    return state
 
 
 def weights_digest(path: str | None) -> str | None:

@@ -44,7 +44,7 @@ def weights(
     attempts, shape = heads.attempts_H.tolist(), (num_units(settings), num_features)
     drawn_HD = torch.empty(len(keys), flattened_size(num_features, settings))
     # Initial weights are drawn where they are needed: copying them takes long.
-    fill_normals(drawn_HD[:, : shape[0] * shape[1]].numpy(), first_keys(keys, attempts))
+    fill_normals(drawn_HD[:, : shape[0] * shape[1]], first_keys(keys, attempts))
     flat_HD = drawn_HD.to(features_HND)
     first_HJD = flat_HD[:, : shape[0] * shape[1]].unflatten(1, shape)
     scale = settings["init_std"] * kept_per_step(settings) ** num_steps(settings)
