@@ -25,15 +25,15 @@ $(INSTALLED): pyproject.toml envs/shadowmill.yaml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/pins.txt --editable '.[dev]'
 	@touch $@
 
-quickstart: $(INSTALLED)  ## a whole audit on real data, minutes on two cores
-	@snakemake --profile profiles/local quickstart
-	@$(MAKE) --no-print-directory report STUDY=quickstart
-	@python scripts/print_summary.py quickstart
+STUDY ?= quickstart reconstruction_quickstart
+quickstart: $(INSTALLED)  ## two whole audits on real data, minutes on two cores
+	@snakemake --profile profiles/local -- $(STUDY)
+	@$(MAKE) --no-print-directory report
+	@python scripts/print_summary.py $(STUDY)
 
-STUDY ?= quickstart
-report: $(INSTALLED)  ## results/report.html of a finished study: make report STUDY=pruning
+report: $(INSTALLED)  ## results/report.html of finished studies: make report STUDY=pruning
 	@test "$$(cat results/.reported 2>/dev/null)" = "$(STUDY)" \
-		&& test -z "$$(find results/$(STUDY)/tables results/$(STUDY)/figures -newer results/.reported)" \
+		&& test -z "$$(find $(STUDY:%=results/%/tables) $(STUDY:%=results/%/figures) -newer results/.reported)" \
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
 test: $(INSTALLED)  ## all tests; those of Slurm need the Debian packages slurm-wlm and munge

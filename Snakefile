@@ -15,12 +15,14 @@ report: "rules/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/reconstruction_files.smk"
 
 
 rule all:
     """Everything of the studies listed under `build`."""
     input:
         [study_files(study) for study in BUILT],
+        [reconstruction_files(study) for study in BUILT_RECONSTRUCTIONS],
 
 
 include: "rules/data.smk"
@@ -29,6 +31,7 @@ include: "rules/scores.smk"
 include: "rules/attacks.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/reconstruction.smk"
 include: "rules/reproduce.smk"
 include: "rules/targets.smk"
 

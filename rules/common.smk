@@ -39,7 +39,7 @@ with users_mistakes():
     CONFIG = load(config, f"{workflow.basedir}/rules/config.schema.yaml")
 
 STUDIES = CONFIG.studies
-BUILT = [STUDIES[name] for name in CONFIG.build]
+BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]
 CELL = "results/{study}/{dataset}/{architecture}/{variant}"
 LOGS = CELL.replace("results", "results/logs", 1)
 UNFINISHED = CELL.replace("results", "results/.unfinished", 1)

@@ -20,3 +20,18 @@ rule reproduce:
         ],
     script:
         "../scripts/compare_published.py"
+
+
+rule tabulate_privacy:
+    """Published privacy budgets of heads, and what the accountant says of two sampling rates."""
+    output:
+        "results/published_epsilon.csv",
+    log:
+        "results/logs/published_epsilon.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        published=f"{workflow.basedir}/rules/published_epsilon.yaml",
+        code=code_of("tabulate_privacy.py"),
+    script:
+        "../scripts/tabulate_privacy.py"

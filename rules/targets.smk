@@ -23,12 +23,17 @@ rule tables:
     """All tables of the studies under `build`."""
     input:
         [present_data(study) + table_files(study) for study in BUILT],
+        [
+            f"results/{study.name}/tables/reconstruction.csv"
+            for study in BUILT_RECONSTRUCTIONS
+        ],
 
 
 rule figures:
     """All figures of the studies under `build`."""
     input:
         [present_data(study) + figure_files(study) for study in BUILT],
+        [reconstruction_figures(study) for study in BUILT_RECONSTRUCTIONS],
 
 
 for study in STUDIES.values():
@@ -38,3 +43,12 @@ for study in STUDIES.values():
             study.name
         input:
             study_files(study),
+
+
+for reconstruction in RECONSTRUCTIONS.values():
+
+    rule:
+        name:
+            reconstruction.name
+        input:
+            reconstruction_files(reconstruction),

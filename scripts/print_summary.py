@@ -1,18 +1,24 @@
-"""Print where the results of a study are, and its main numbers: print_summary.py STUDY."""
+"""Print where results are, and the main numbers: print_summary.py STUDY [STUDY ...]."""
 
 import sys
 from pathlib import Path
 
 from shadowmill.errors import ShadowmillError
-from shadowmill.tables.summary import summarise
+from shadowmill.tables import reconstruction, summary
 
-study = sys.argv[1]
-folder = Path("results") / study
+folders = [Path("results") / study for study in sys.argv[1:]]
 try:
-    summary = summarise(
-        f"{folder}/tables/training_results.csv", f"{folder}/tables/membership_metrics.csv"
-    )
+    for folder in folders:
+        tables = folder / "tables"
+        if (tables / "reconstruction.csv").exists():
+            text = reconstruction.summarise(f"{tables}/reconstruction.csv")
+        else:
+            text = summary.summarise(
+                f"{tables}/training_results.csv", f"{tables}/membership_metrics.csv"
+            )
+        print(f"\n{folder.name}: {text}")
 except ShadowmillError as error:
     sys.exit(f"shadowmill: {error}")
-print(f"\n{study}: {summary}\n\nreport   results/report.html\nfigures  {folder}/figures/")
-print(f"tables   {folder}/tables/")
+print("\nreport   results/report.html")
+for folder in folders:
+    print(f"figures  {folder}/figures/\ntables   {folder}/tables/")

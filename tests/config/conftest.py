@@ -90,6 +90,77 @@ studies:
     num_shadows: 8
     models_per_job: 8
     attacks: [lira_offline]
+backbones:
+  low:
+    dataset: digits
+    classes: [0, 1, 2]
+    architecture: tiny_cnn
+    phases: [{epochs: 2, learning_rate: 0.1, batch_size: 16}]
+  letters:
+    dataset: emnist_letters
+    architecture: tiny_vgg
+    weights: somewhere.pth
+  faces:
+    dataset: celeba
+    labels: attributes
+    architecture: wide_resnet50_2
+    weights: somewhere.pth
+reconstructions:
+  drawn:
+    backbone: low
+    dataset: digits
+    classes: [5, 6, 7]
+    test_fraction: 0.4
+    heads: {epochs: 5, epochs_per_class_size: 2, learning_rate: 0.1, init_std: 0.01}
+    sweep: {class_size: [1, 2]}
+    train_heads: {seeds: 3, per_seed: 8}
+    test_heads: 5
+    membership_seeds: 2
+    reconstructor: {image_size: 8, width: 4, steps: 10}
+  odd:
+    backbone: letters
+    dataset: mnist
+    task: binary
+    positive: [1, 3, 5, 7, 9]
+    heads:
+      epochs: 5
+      learning_rate: 0.1
+      init_std: 0.01
+      hidden: 4
+      privacy: {noise_multiplier: 1, max_grad_norm: 1}
+    train_heads: {seeds: 3, per_seed: 8}
+    test_heads: 5
+    reconstructor: {image_size: 32, width: 4, steps: 10}
+  person:
+    backbone: faces
+    dataset: celeba
+    task: identity
+    heads:
+      epochs: 5
+      learning_rate: 0.1
+      init_std: 0.01
+      hidden: 4
+      restart: {above: 0.1, times: 3}
+    sweep: {class_size: [1, 4]}
+    train_heads: {seeds: 3, per_seed: 8}
+    test_heads: 5
+    reconstructor: {image_size: 64, width: 4, steps: 10, conditional: false}
+  away:
+    backbone: letters
+    dataset: emnist_letters
+    random_labels: 10
+    heads: {epochs: 5, learning_rate: 0.1, init_std: 0.01}
+    train_heads: {seeds: 3, per_seed: 8}
+    test_heads: 5
+    reconstructor: {image_size: 32, width: 4, steps: 10}
+    test_on: home
+  home:
+    backbone: letters
+    dataset: mnist
+    heads: {epochs: 5, learning_rate: 0.1, init_std: 0.01}
+    train_heads: {seeds: 3, per_seed: 8}
+    test_heads: 5
+    reconstructor: {image_size: 32, width: 4, steps: 10}
 """)
 
 
@@ -109,6 +180,12 @@ def read():
 def study(raw, read):
     """A study of the configuration as it stands, by name."""
     return lambda name: read(raw).studies[name]
+
+
+@pytest.fixture
+def reconstruction(raw, read):
+    """A reconstruction of the configuration as it stands, by name."""
+    return lambda name: read(raw).reconstructions[name]
 
 
 @pytest.fixture

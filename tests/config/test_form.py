@@ -76,7 +76,7 @@ ONE_FAULT = {
     ),
     "unknown key unlike any other": ("xyz", 1, "xyz: unknown key. Allowed here: build"),
     # Keys that are not there.
-    "missing build": ("build", ..., "build: missing", "Studies that"),
+    "missing build": ("build", ..., "build: missing", "Studies and reconstructions that"),
     "missing recipe of a study": ("studies.main.recipe", ..., "studies.main.recipe: missing"),
     "missing epochs": (
         "recipes.short.epochs",

@@ -1,6 +1,5 @@
 """Checks of the configuration that a schema cannot make: names that exist, numbers that agree."""
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
@@ -9,6 +8,8 @@ from typing import Any
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.attacks import ATTACKS
 from shadowmill.config.fit import fit_faults, pruning_faults
+from shadowmill.config.messages import suggestion, unknown
+from shadowmill.config.reconstruction_checks import backbone_faults, reconstruction_faults
 from shadowmill.config.study import Variant
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
@@ -32,25 +33,24 @@ RESERVED = (
     *("plot_attacks", "plot_heatmap", "plot_counts", "plot_classes", "plot_exposure"),
     *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
     *(f"train_shadows_{size}" for size in (1, 2, 4, 5, 8, 16, 32, 64)),
-    *("data", "logs"),
+    *("backbone", "deep_features", "train_heads", "weight_statistics", "train_reconstructor"),
+    *("reconstruct", "head_membership", "tabulate_reconstruction", "join_reconstructions"),
+    *("plot_reconstruction_roc", "plot_min_mse", "plot_gallery", "plot_learning_curve"),
+    *("plot_sweep", "plot_head_membership", "tabulate_privacy"),
+    *("data", "logs", "backbones"),
 )
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """The known word that an unknown one is nearest to, as the begin of a sentence."""
-    close = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
-    return f"Did you mean {close[0]}? " if close else ""
 
 
 def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     """Faults of a configuration that fits its schema and has its defaults, each with its key."""
-    studies = raw["studies"]
+    studies, reconstructions = raw["studies"], raw["reconstructions"]
+    targets = [*studies, *reconstructions]
     for index, name in enumerate(raw["build"]):
-        if name not in studies:
-            yield f"build[{index}]: {_unknown('study', name, studies)}"
+        if name not in targets:
+            yield f"build[{index}]: {unknown('study', name, targets)}"
     for name in raw["data"]["roots"]:
         if name not in DATASETS:
-            yield f"data.roots.{name}: {_unknown('data set', name, DATASETS)}"
+            yield f"data.roots.{name}: {unknown('data set', name, DATASETS)}"
     for name, recipe in raw["recipes"].items():
         yield from _recipe_faults(f"recipes.{name}", recipe)
     for name, study in studies.items():
@@ -64,11 +64,12 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             *_protocol_faults(key, study),
         ]
         yield from faults or _study_faults(key, study, raw["recipes"])
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    known = [str(other) for other in known]
-    return f"there is no {kind} {name!r}. {suggestion(name, known)}Known: {', '.join(known)}"
+    for name, backbone in raw["backbones"].items():
+        yield from backbone_faults(f"backbones.{name}", backbone)
+    for name in reconstructions:
+        if name in RESERVED or name in studies:
+            yield f"reconstructions.{name}: this name is taken, choose another"
+        yield from reconstruction_faults(f"reconstructions.{name}", name, raw)
 
 
 _SCHEDULE_KEYS = {  # name: needed, optional
@@ -117,14 +118,14 @@ def _name_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any])
     for part, (kind, known) in tables.items():
         for index, name in enumerate(study[part]):
             if name not in known:
-                yield f"{key}.{part}[{index}]: {_unknown(kind, name, known)}"
+                yield f"{key}.{part}[{index}]: {unknown(kind, name, known)}"
     for part in (*tables, "variants", "target_seeds"):
         for index, name in enumerate(study[part]):
             if name in study[part][:index]:
                 yield f"{key}.{part}[{index}]: {name} is listed twice"
     for part in ("recipe", "fine_tune"):
         if part in study and study[part] not in recipes:
-            yield f"{key}.{part}: {_unknown('recipe', study[part], recipes)}"
+            yield f"{key}.{part}: {unknown('recipe', study[part], recipes)}"
 
 
 def _variant_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from shadowmill.attacks import ATTACKS
+from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
 from shadowmill.errors import ConfigError
@@ -300,8 +301,18 @@ def shadow_names(block: str, models_per_job: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole configuration."""
+    """The whole configuration.
+
+    Attributes:
+        build: names of the studies and reconstructions that are built if none is named.
+        keep_models: whether models are kept once they are scored.
+        studies: by name.
+        backbones: settings of each, by name.
+        reconstructions: by name.
+    """
 
     build: tuple[str, ...]
     keep_models: bool
     studies: Mapping[str, Study]
+    backbones: Mapping[str, Mapping[str, Any]]
+    reconstructions: Mapping[str, Reconstruction]

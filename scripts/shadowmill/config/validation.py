@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-from shadowmill.config.checks import sense_faults, suggestion
+from shadowmill.config.checks import sense_faults
+from shadowmill.config.messages import suggestion
+from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.config.study import Config, Study, Variant
 from shadowmill.errors import ConfigError
 
@@ -39,7 +41,16 @@ def load(raw: dict[str, Any], schema: str | Path) -> Config:
         build=tuple(raw["build"]),
         keep_models=raw["keep_models"],
         studies={name: _study(name, raw) for name in raw["studies"]},
+        backbones={name: _backbone(given) for name, given in raw["backbones"].items()},
+        reconstructions={
+            name: Reconstruction.of(name, given) for name, given in raw["reconstructions"].items()
+        },
     )
+
+
+def _backbone(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a backbone, with None for what is not given."""
+    return {"classes": None, "image_size": None, "weights": None} | dict(raw)
 
 
 def _study(name: str, raw: Mapping[str, Any]) -> Study:
@@ -118,7 +129,10 @@ def _schema_fault(error: Any) -> Iterator[str]:
             relation = "at most" if error.validator == "maximum" else "less than"
             yield f"{key}: {found!r} must be {relation} {rule}"
         case "minItems" | "minProperties":
-            yield f"{key}: is empty; give at least {rule}"
+            number = f"has {len(found)}" if found else "is empty"
+            yield f"{key}: {number}; give at least {rule}"
+        case "maxItems" | "maxProperties":
+            yield f"{key}: has {len(found)}; give at most {rule}"
         case "uniqueItems":
             yield f"{key}: {found!r} names something twice"
         case "pattern":
@@ -149,6 +163,9 @@ def _with_point(number: float) -> str:
 
 
 def _fill_defaults(value: Any, definition: Mapping[str, Any]) -> None:
+    if isinstance(value, list):
+        for part in value:
+            _fill_defaults(part, definition.get("items", {}))
     if not isinstance(value, dict):
         return
     for name, part in definition.get("properties", {}).items():

@@ -1,0 +1,292 @@
+# Inputs:  results/data/{dataset}.h5
+# Outputs: results/backbones/{backbone}/model.safetensors, results/backbones/{backbone}/features/{dataset}.h5,
+#          results/{reconstruction}/{setting}/…, and the tables and figures of the reconstruction
+# Steps:   train or load a backbone; deep features; heads, a shard for each permutation of the data;
+#          statistics of their weights; a reconstructor; reconstructions of the test heads' training
+#          examples, and from weights of no head; a membership attack on the same heads
+#
+# Backbones and features do not belong to one study: all that name them share them.
+
+
+rule backbone:
+    """Train the network that gives deep features, or take one that is trained."""
+    input:
+        data=ancient(backbone_data),
+        weights=backbone_weights,
+    output:
+        "results/backbones/{backbone}/model.safetensors",
+    log:
+        "results/logs/backbones/{backbone}/backbone.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=BACKBONES_VERSION,
+        settings=lambda wildcards: BACKBONES[wildcards.backbone],
+        state="results/.unfinished/backbones/{backbone}",
+    script:
+        "../scripts/train_backbone.py"
+
+
+rule deep_features:
+    """Deep features of all examples of a data set."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+        backbone="results/backbones/{backbone}/model.safetensors",
+    output:
+        "results/backbones/{backbone}/features/{dataset}.h5",
+    log:
+        "results/logs/backbones/{backbone}/features-{dataset}.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=BACKBONES_VERSION,
+    script:
+        "../scripts/extract_features.py"
+
+
+rule train_heads:
+    """Train the heads of one permutation of the data."""
+    input:
+        data=ancient(head_data),
+        features=head_features,
+    output:
+        f"{SETTING}/heads/{{shard}}.h5",
+    log:
+        f"{SETTING_LOGS}/heads-{{shard}}.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=HEADS_VERSION,
+        shard=shard_params,
+    script:
+        "../scripts/train_heads.py"
+
+
+rule weight_statistics:
+    """Mean, deviation and correlation of the weights of all heads."""
+    input:
+        features=head_features,
+        shards=train_shards,
+    output:
+        f"{SETTING}/weight_statistics.h5",
+    log:
+        f"{SETTING_LOGS}/weight_statistics.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=HEADS_VERSION,
+    script:
+        "../scripts/measure_weights.py"
+
+
+rule train_reconstructor:
+    """Train the network that draws a training example from the weights of a head."""
+    input:
+        data=ancient(head_data),
+        features=head_features,
+        shards=train_shards,
+        test_data=ancient(test_data),
+        test_features=test_features,
+        test_shard=test_shard,
+        statistics=f"{SETTING}/weight_statistics.h5",
+        perceptual=perceptual_weights,
+    output:
+        model=f"{SETTING}/reconstructor.safetensors",
+        curve=f"{SETTING}/learning_curve.csv",
+    log:
+        f"{SETTING_LOGS}/train_reconstructor.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=RECONSTRUCTOR_VERSION,
+        sets=set_settings,
+        test_sets=test_set_settings,
+        heads=head_settings,
+        reconstructor=reconstructor_settings,
+        state=SETTING.replace("results", "results/.unfinished", 1),
+    script:
+        "../scripts/train_reconstructor.py"
+
+
+rule reconstruct:
+    """Reconstruct training examples from the test heads, and from weights of no head."""
+    input:
+        data=ancient(test_data),
+        features=test_features,
+        shard=test_shard,
+        train_data=ancient(head_data),
+        statistics=f"{SETTING}/weight_statistics.h5",
+        reconstructor=f"{SETTING}/reconstructor.safetensors",
+    output:
+        f"{SETTING}/reconstructions.h5",
+    log:
+        f"{SETTING_LOGS}/reconstruct.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=RECONSTRUCTOR_VERSION,
+        sets=test_set_settings,
+        train_sets=set_settings,
+        nearest_quantile=lambda wildcards: reconstruction_of(wildcards).nearest_quantile,
+    script:
+        "../scripts/reconstruct.py"
+
+
+rule head_membership:
+    """Attack the membership of the examples that the test heads were trained on."""
+    input:
+        features=head_features,
+        shards=membership_shards,
+    output:
+        f"{SETTING}/membership.h5",
+    log:
+        f"{SETTING_LOGS}/head_membership.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        version=HEADS_VERSION,
+        code=code_of("attack_heads.py"),
+    script:
+        "../scripts/attack_heads.py"
+
+
+rule tabulate_reconstruction:
+    """How often reconstruction succeeds, against how often it seems to."""
+    input:
+        f"{SETTING}/reconstructions.h5",
+    output:
+        f"{SETTING}/reconstruction.csv",
+    log:
+        f"{SETTING_LOGS}/tabulate_reconstruction.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        thresholds=published_thresholds,
+        parameter=lambda wildcards: setting_of(wildcards).parameter,
+        value=lambda wildcards: setting_of(wildcards).value,
+        tested=lambda wildcards: tested(reconstruction_of(wildcards)).dataset,
+        task=lambda wildcards: reconstruction_of(wildcards).task,
+        code=code_of("tabulate_reconstruction.py"),
+    script:
+        "../scripts/tabulate_reconstruction.py"
+
+
+rule join_reconstructions:
+    """The tables of all settings as one."""
+    input:
+        reconstruction_tables,
+    output:
+        report(
+            "results/{reconstruction}/tables/reconstruction.csv",
+            caption="report/reconstruction_table.rst",
+            category="{reconstruction}",
+            subcategory="tables",
+            labels={"table": "reconstruction"},
+        ),
+    log:
+        "results/logs/{reconstruction}/join_reconstructions.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("join_tables.py"),
+    script:
+        "../scripts/join_tables.py"
+
+
+rule plot_reconstruction_roc:
+    """True against false positive rates of reconstruction."""
+    input:
+        reconstructions=f"{SETTING}/reconstructions.h5",
+    output:
+        reconstruction_figure("roc-{setting}", "ROC"),
+    log:
+        f"{SETTING_LOGS}/plot_roc.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_reconstruction_roc.py"),
+    script:
+        "../scripts/plot_reconstruction_roc.py"
+
+
+rule plot_min_mse:
+    """Errors of reconstructions from heads and from no heads."""
+    input:
+        reconstructions=f"{SETTING}/reconstructions.h5",
+    output:
+        reconstruction_figure("min_mse-{setting}", "errors"),
+    log:
+        f"{SETTING_LOGS}/plot_min_mse.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        thresholds=published_thresholds,
+        code=code_of("plot_min_mse.py"),
+    script:
+        "../scripts/plot_min_mse.py"
+
+
+rule plot_gallery:
+    """Training examples and their reconstructions."""
+    input:
+        reconstructions=f"{SETTING}/reconstructions.h5",
+    output:
+        reconstruction_figure("gallery-{setting}", "gallery"),
+    log:
+        f"{SETTING_LOGS}/plot_gallery.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_gallery.py"),
+    script:
+        "../scripts/plot_gallery.py"
+
+
+rule plot_learning_curve:
+    """How the reconstructor learned."""
+    input:
+        curve=f"{SETTING}/learning_curve.csv",
+    output:
+        reconstruction_figure("learning_curve-{setting}", "learning curve"),
+    log:
+        f"{SETTING_LOGS}/plot_learning_curve.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_learning_curve.py"),
+    script:
+        "../scripts/plot_learning_curve.py"
+
+
+rule plot_head_membership:
+    """Whether reconstructed examples are also exposed as members."""
+    input:
+        membership=f"{SETTING}/membership.h5",
+        reconstructions=f"{SETTING}/reconstructions.h5",
+    output:
+        reconstruction_figure("membership-{setting}", "reconstruction and membership"),
+    log:
+        f"{SETTING_LOGS}/plot_membership.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_head_membership.py"),
+    script:
+        "../scripts/plot_head_membership.py"
+
+
+rule plot_sweep:
+    """Reconstruction rate against what is swept."""
+    input:
+        table="results/{reconstruction}/tables/reconstruction.csv",
+    output:
+        reconstruction_figure("sweep", "sweep"),
+    log:
+        "results/logs/{reconstruction}/plot_sweep.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        parameter=lambda wildcards: next(iter(reconstruction_of(wildcards).sweep)),
+        code=code_of("plot_sweep.py"),
+    script:
+        "../scripts/plot_sweep.py"

@@ -1,0 +1,13 @@
+"""Rule deep_features."""
+
+from shadowmill.jobs import job
+from shadowmill.reconstruction.features import extract
+
+with job(snakemake.log[0]):
+    extract(
+        data_path=snakemake.input.data,
+        backbone_path=snakemake.input.backbone,
+        output=snakemake.output[0],
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,7 @@
+"""Rule plot_gallery."""
+
+from shadowmill.figures.gallery import plot_gallery
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    plot_gallery(snakemake.input.reconstructions, snakemake.output)

@@ -1,0 +1,7 @@
+"""Rule plot_learning_curve."""
+
+from shadowmill.figures.reconstruction import plot_learning_curve
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    plot_learning_curve(snakemake.input.curve, snakemake.output)

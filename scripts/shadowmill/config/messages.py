@@ -1,0 +1,16 @@
+"""Phrases of the messages on faults of the configuration."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The known word that an unknown one is nearest to, as the begin of a sentence."""
+    close = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
+    return f"Did you mean {close[0]}? " if close else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Says that there is no such thing, and what there is."""
+    known = [str(other) for other in known]
+    return f"there is no {kind} {name!r}. {suggestion(name, known)}Known: {', '.join(known)}"

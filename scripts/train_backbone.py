@@ -1,0 +1,14 @@
+"""Rule backbone."""
+
+from shadowmill.jobs import job
+from shadowmill.reconstruction.pretraining import pretrain
+
+with job(snakemake.log[0]):
+    pretrain(
+        data_path=snakemake.input.data,
+        output=snakemake.output[0],
+        settings=snakemake.params.settings,
+        state_folder=snakemake.params.state,
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,14 @@
+"""Rule train_heads."""
+
+from shadowmill.jobs import job
+from shadowmill.reconstruction.shards import train_shard
+
+with job(snakemake.log[0]):
+    train_shard(
+        data_path=snakemake.input.data,
+        features_path=snakemake.input.features,
+        **snakemake.params.shard,
+        output=snakemake.output[0],
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
+    )

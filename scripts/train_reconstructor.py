@@ -1,0 +1,25 @@
+"""Rule train_reconstructor."""
+
+from shadowmill.jobs import job
+from shadowmill.reconstruction.reconstructor import train_reconstructor
+
+with job(snakemake.log[0]):
+    train_reconstructor(
+        data_path=snakemake.input.data,
+        features_path=snakemake.input.features,
+        shards=snakemake.input.shards,
+        test_data_path=snakemake.input.test_data,
+        test_features_path=snakemake.input.test_features,
+        test_shard=snakemake.input.test_shard[0],
+        statistics_path=snakemake.input.statistics,
+        output=snakemake.output.model,
+        curve_output=snakemake.output.curve,
+        sets=snakemake.params.sets,
+        test_sets=snakemake.params.test_sets,
+        heads=snakemake.params.heads,
+        reconstructor=snakemake.params.reconstructor,
+        state_folder=snakemake.params.state,
+        title=f"{snakemake.wildcards.reconstruction}, {snakemake.wildcards.setting}",
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
+    )
