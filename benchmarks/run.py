@@ -12,6 +12,7 @@ BENCHMARKS = {
     "lira.py": "LiRA",
     "rmia.py": "RMIA",
     "attacks.py": "All attacks without networks",
+    "reconstruction.py": "Heads and reconstructors",
     "planning.py": "Planning",
 }
 

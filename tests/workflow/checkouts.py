@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -98,3 +100,18 @@ class Checkout:
         jobs = {name: int(count) for name, count in counts.items()}
         assert sum(jobs.values()) == total
         return jobs
+
+
+def kill_once(checkout, pattern, count, number=signal.SIGKILL):
+    """Start the workflow; signal its whole process group when enough files of a kind are there."""
+    process = checkout.start(
+        *("--profile", "profiles/local", "--cores", "2", "--quiet", "all"),
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while len(list(checkout.results.glob(pattern))) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert process.poll() is None, "the workflow ended before it could be killed"
+    os.killpg(process.pid, number)
+    process.communicate()

@@ -1,8 +1,6 @@
 """Killed at any moment and run again: the same scores and tables, nothing half-written."""
 
-import os
 import signal
-import time
 
 import h5py
 import numpy as np
@@ -10,7 +8,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
-from checkouts import SMALL
+from checkouts import SMALL, kill_once
 
 # Columns that say how long something took, not what came out.
 TIMES = ["training_seconds"]
@@ -52,21 +50,6 @@ def assert_nothing_half_written(results):
             assert file.attrs["provenance"]
     for path in files(results, "[!.]*.safetensors"):
         safetensors.torch.load_file(path)
-
-
-def kill_once(checkout, pattern, count, number=signal.SIGKILL):
-    """Start the workflow; signal its whole process group when enough files of a kind are there."""
-    process = checkout.start(
-        *("--profile", "profiles/local", "--cores", "2", "--quiet", "all"),
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 300
-    while len(list(checkout.results.glob(pattern))) < count and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    assert process.poll() is None, "the workflow ended before it could be killed"
-    os.killpg(process.pid, number)
-    process.communicate()
 
 
 def test_killed_again_and_again(fresh, finished_once):

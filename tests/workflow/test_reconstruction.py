@@ -1,0 +1,139 @@
+"""The road of reconstructions, on a small one: what runs, what is redone, and what is killed."""
+
+import signal
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from checkouts import ROOT, Checkout, kill_once
+
+NAME = "reconstruction_small"
+SETTING = f"results/{NAME}/class_size-2"
+
+
+def configuration():
+    """The shipped configuration, with the small reconstruction alone."""
+    shipped = yaml.safe_load((ROOT / "workflow_config.yaml").read_text())
+    return shipped | {"build": [NAME], "reconstructions": {NAME: shipped["reconstructions"][NAME]}}
+
+
+@pytest.fixture
+def untouched(tmp_path):
+    return Checkout.create(tmp_path / "checkout", configuration())
+
+
+@pytest.fixture(scope="module")
+def ended_once(tmp_path_factory):
+    checkout = Checkout.create(
+        tmp_path_factory.mktemp("reconstruction") / "checkout", configuration()
+    )
+    checkout.run()
+    return checkout
+
+
+@pytest.fixture
+def ended(ended_once, tmp_path):
+    return ended_once.copy(tmp_path / "checkout")
+
+
+def test_what_runs(untouched):
+    assert untouched.planned() == {
+        "all": 1,
+        "dataset": 1,
+        "backbone": 1,
+        "deep_features": 1,
+        "train_heads": (10 + 9) + (20 + 9),  # twice the seeds with twice the examples
+        "weight_statistics": 2,
+        "train_reconstructor": 2,
+        "reconstruct": 2,
+        "head_membership": 2,
+        "tabulate_reconstruction": 2,
+        "join_reconstructions": 1,
+        "plot_reconstruction_roc": 2,
+        "plot_min_mse": 2,
+        "plot_gallery": 2,
+        "plot_learning_curve": 2,
+        "plot_head_membership": 2,
+        "plot_sweep": 1,
+    }
+
+
+def test_everything_is_there(ended):
+    folder = ended.results / NAME
+    assert (folder / "tables" / "reconstruction.csv").exists()
+    names = ("roc", "min_mse", "gallery", "learning_curve", "membership")
+    for name in [f"{n}-class_size-{c}" for n in names for c in (1, 2)] + ["sweep"]:
+        for kind in ("png", "pdf"):
+            assert (folder / "figures" / f"{name}.{kind}").stat().st_size > 1000
+    assert ended.planned() == {}
+
+
+def test_a_lost_shard_is_made_again_with_what_depends_on_it_alone(ended):
+    (ended.folder / SETTING / "heads" / "train-0003.h5").unlink()
+    planned = ended.planned()
+    assert planned["train_heads"] == 1
+    assert planned["train_reconstructor"] == 1
+    assert "backbone" not in planned
+
+
+def test_another_class_size_leaves_the_others_alone(ended):
+    config = configuration()
+    config["reconstructions"][NAME]["sweep"]["class_size"].append(3)
+    ended.configure(config)
+    planned = ended.planned()
+    assert planned["train_heads"] == 30 + 9
+    assert planned["train_reconstructor"] == 1
+
+
+def test_a_damaged_shard_is_named(ended):
+    shard = ended.folder / SETTING / "heads" / "train-0003.h5"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    output = ended.snakemake("--cores", "2", "--profile", "profiles/local", expect=1)
+    assert "class_size-2/heads/train-0003.h5: cannot be read, it is truncated or damaged" in output
+    assert "Traceback" not in output
+
+
+def test_too_few_examples_are_named(untouched):
+    config = configuration()
+    config["reconstructions"][NAME]["train_heads"]["per_seed"] = 1000
+    untouched.configure(config)
+    target = f"results/{NAME}/class_size-1/heads/train-0000.h5"
+    output = untouched.snakemake(
+        "--cores", "2", "--profile", "profiles/local", "--", target, expect=1
+    )
+    assert "1000" in output
+    assert "Traceback" not in output
+
+
+def test_killed_again_and_again(untouched, ended_once):
+    config = configuration()
+    config["execution"]["checkpoint_minutes"] = 1e-6
+    untouched.configure(config)
+    moments = [
+        (".unfinished/backbones/**/checkpoint.safetensors", 1, signal.SIGKILL),
+        ("backbones/**/features/*.h5", 1, signal.SIGKILL),
+        (f"{NAME}/*/heads/*.h5", 5, signal.SIGKILL),
+        (f".unfinished/{NAME}/**/checkpoint.safetensors", 1, signal.SIGKILL),
+        (f".unfinished/{NAME}/**/checkpoint.safetensors", 1, signal.SIGTERM),
+        (f"{NAME}/*/reconstructions.h5", 1, signal.SIGKILL),
+    ]
+    for pattern, count, number in moments:
+        kill_once(untouched, pattern, count, number)
+        untouched.snakemake("--unlock")
+    untouched.run()
+    assert untouched.planned() == {}
+    arrays = sorted(ended_once.results.glob(f"{NAME}/**/*.h5"))
+    assert arrays
+    for path in arrays:
+        again = untouched.results / path.relative_to(ended_once.results)
+        with h5py.File(path) as expected, h5py.File(again) as found:
+            assert found.keys() == expected.keys()
+            for key in found:
+                np.testing.assert_array_equal(found[key][()], expected[key][()], str(again))
+    assert not [path for path in (untouched.results / ".unfinished").rglob("*") if path.is_file()]
+
+
+def test_members_are_told_from_others(ended):
+    with h5py.File(ended.folder / SETTING / "membership.h5") as file:
+        assert len(file["score_in"]) == len(file["score_out"]) > 100
