@@ -190,5 +190,5 @@ def test_other_networks_are_refused(paths, states, tmp_path):
     with pytest.raises(ArtefactError, match=r"another shape: lin3.model.1.weight"):
         PerceptualDistance(paths[0], path, image_size=16)
     torch.save([1, 2], path)
-    with pytest.raises(ArtefactError, match=r"lin0.model.1.weight, lin1"):
+    with pytest.raises(ArtefactError, match="not a state dict"):
         PerceptualDistance(paths[0], path, image_size=16)
