@@ -29,6 +29,7 @@ include: "rules/scores.smk"
 include: "rules/attacks.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/curvature.smk"
 include: "rules/reproduce.smk"
 include: "rules/targets.smk"
 
