@@ -32,6 +32,7 @@ include: "rules/attacks.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/reconstruction.smk"
+include: "rules/curvature.smk"
 include: "rules/reproduce.smk"
 include: "rules/targets.smk"
 

@@ -11,6 +11,7 @@ from lira import peak_bytes, synthetic_bank
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.metrics.bootstrap import paired_bootstrap, two_way_bootstrap
+from shadowmill.scores import CURVATURE_ESTIMATORS
 
 NUM_MODELS, NUM_EXAMPLES, NUM_QUERIES, NUM_CLASSES = 64, 50_000, 18, 10
 FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
@@ -29,6 +30,11 @@ def main() -> None:
         entropy_MN=rng.random(shape, dtype=np.float32),
         modified_entropy_MN=rng.random(shape, dtype=np.float32),
         population_phi_MZ=rng.standard_normal((NUM_MODELS, 10_000), dtype=np.float32),
+        max_phi_MNA=np.abs(bank.phi_MNA),
+        **{
+            f"curvature_{name}_MNA": rng.lognormal(size=bank.phi_MNA.shape).astype(np.float32)
+            for name in CURVATURE_ESTIMATORS
+        },
     )
     print(f"{NUM_MODELS} models × {NUM_EXAMPLES:,} examples × {NUM_QUERIES} queries, leave-one-out")
     skipped = {*NETWORK_ATTACKS, *(name for name in ATTACKS if name.startswith("quantile"))}

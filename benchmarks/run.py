@@ -11,6 +11,7 @@ BENCHMARKS = {
     "gpu.py": "Training on a GPU",
     "lira.py": "LiRA",
     "rmia.py": "RMIA",
+    "curvature.py": "Curvature of the loss",
     "attacks.py": "All attacks without networks",
     "reconstruction.py": "Heads and reconstructors",
     "planning.py": "Planning",

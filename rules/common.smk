@@ -144,10 +144,9 @@ def target_models(wildcards):
     return [path for name in targets for path in files_of_models(wildcards, name)]
 
 
-def files_of_scores(wildcards, blocks, variant=None):
-    """Score files of some blocks, of a job's own configuration or of another variant."""
-    cell = cell_of(wildcards)
-    folder = CELL.format(**cell | {"variant": variant or cell["variant"]})
+def files_of_scores(wildcards, blocks, **other):
+    """Score files of some blocks, of a job's own configuration or of one that differs from it."""
+    folder = CELL.format(**cell_of(wildcards) | other)
     return [f"{folder}/scores/{block}.h5" for block in blocks]
 
 
@@ -158,14 +157,17 @@ def target_scores(wildcards):
 
 def shadow_scores(wildcards):
     """Score files of the shadows of a configuration."""
-    return files_of_scores(wildcards, study_of(wildcards).shadow_blocks)
+    study = study_of(wildcards)
+    return files_of_scores(wildcards, study.shadow_blocks, study=study.shadow_study)
 
 
 def adversary_scores(wildcards):
     """Score files of the shadows that an adversary attacks a configuration with."""
     study = study_of(wildcards)
     variant = study.shadow_variant(wildcards.variant, adversary_of(wildcards))
-    return files_of_scores(wildcards, study.shadow_blocks, variant)
+    return files_of_scores(
+        wildcards, study.shadow_blocks, study=study.shadow_study, variant=variant
+    )
 
 
 def examples_for_attack(wildcards):
@@ -221,6 +223,28 @@ def cell_files(study, *names):
     return [f"results/{cell.folder}/{name}" for cell in study.cells for name in names]
 
 
+def own_cells(wildcards):
+    """The configurations of a study whose shadows are attacked with each other."""
+    cells = study_of(wildcards).own_shadow_cells
+    return [(cell.study, *cell.path) for cell in cells]
+
+
+def paired_attacks(wildcards):
+    """Scores of the attacks that are compared with each other, of each configuration in turn."""
+    study = study_of(wildcards)
+    return [
+        f"results/{cell.folder}/attacks/{name}.h5"
+        for cell in study.own_shadow_cells
+        for pair in study.attack_pairs
+        for name in pair
+    ]
+
+
+def estimator_of(wildcards):
+    """The estimator of curvature that figures and orders of a study are about."""
+    return study_of(wildcards).curvature_estimators[0]
+
+
 def present_data(study):
     """Data sets of a study that are prepared already.
 
@@ -266,6 +290,10 @@ def table_files(study):
     names = [*(f"{name}.csv" for name in tidy), *FURTHER_TABLES]
     if study.compares_examples:
         names.append("examples.parquet")
+    if study.curvature_estimators and not study.subsets:
+        names += ["curvature.csv", "curvature.tex"]
+    if study.attack_pairs:
+        names.append("attack_differences.csv")
     return [f"results/{study.name}/tables/{name}" for name in names]
 
 
@@ -274,11 +302,24 @@ def membership_table(study):
     return f"results/{study}/tables/membership_metrics.csv"
 
 
+def curvature_figures(study):
+    """Figures of a study that are about curvature, sizes of subsets and privacy budgets."""
+    names = ["subset_sizes"] if study.subsets else []
+    if study.privacy_budgets:
+        names.append("epsilon")
+    if study.curvature_estimators and not study.subsets:
+        names += [f"curvature-{'-'.join(cell.path)}" for cell in study.cells]
+        cells = study.own_shadow_cells if study.compares_examples else ()
+        names += [f"curvature_examples-{'-'.join(cell.path)}" for cell in cells]
+    return names
+
+
 def figure_files(study):
     """All figures of a study."""
     cells = study.own_shadow_cells if study.compares_examples else ()
     names = [
         *FIGURES,
+        *curvature_figures(study),
         *(["exposure"] if cells else []),
         *(f"attacks-{'-'.join(cell.path)}" for cell in study.cells),
         *(f"examples-{'-'.join(cell.path)}" for cell in cells),

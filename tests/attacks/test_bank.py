@@ -29,6 +29,18 @@ def test_not_finite_names_model_and_example(phi_MNA, member_MN, value):
         ScoreBank(phi_MNA, member_MN, names=names)
 
 
+@pytest.mark.parametrize("field", ["curvature_finite_difference_MNA", "max_phi_MNA"])
+def test_other_statistics_of_the_queries_are_checked_too(phi_MNA, member_MN, field):
+    value_MNA = np.ones_like(phi_MNA)
+    assert getattr(ScoreBank(phi_MNA, member_MN, **{field: value_MNA}), field) is value_MNA
+    with pytest.raises(ValueError, match=rf"{field} has shape \(4, 3, 1\), expected \(4, 3, 2\)"):
+        ScoreBank(phi_MNA, member_MN, **{field: value_MNA[:, :, :1]})
+    value_MNA[3, 0, 1] = np.inf
+    name = field.removesuffix("_MNA")
+    with pytest.raises(ValueError, match=f"{name} of model 3 at example 0, query 1 is inf"):
+        ScoreBank(phi_MNA, member_MN, **{field: value_MNA})
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 2), (4, 0, 2), (4, 3, 0)])
 def test_empty(shape):
     with pytest.raises(ValueError, match="expected at least one model, one example"):

@@ -19,7 +19,8 @@ def make_bank(num_models, num_examples=120, shift=0.0, seed=0, queries=2, popula
     rng = np.random.default_rng(seed)
     half_MN = rng.random((num_models // 2, num_examples)) < 0.5
     member_MN = np.concatenate([half_MN, ~half_MN])
-    phi_MNA = rng.normal(size=(num_models, num_examples, queries)) + shift * member_MN[..., None]
+    gap_MN1 = shift * member_MN[..., None]
+    phi_MNA = rng.normal(size=(num_models, num_examples, queries)) + gap_MN1
     logits_MNK = rng.normal(size=(*member_MN.shape, NUM_CLASSES)).astype(np.float32)
     labels_N = rng.integers(0, NUM_CLASSES, num_examples)
     labels_N[:NUM_CLASSES] = range(NUM_CLASSES)
@@ -38,6 +39,11 @@ def make_bank(num_models, num_examples=120, shift=0.0, seed=0, queries=2, popula
         population_labels_Z=rng.integers(0, NUM_CLASSES, population),
         features_ND=rng.normal(size=(num_examples, 6)).astype(np.float32),
         population_features_ZD=rng.normal(size=(population, 6)).astype(np.float32),
+        **{
+            f"curvature_{estimator}_MNA": np.exp(rng.normal(-gap_MN1, size=phi_MNA.shape))
+            for estimator in ("finite_difference", "trace", "frobenius")
+        },
+        max_phi_MNA=rng.normal(gap_MN1, size=phi_MNA.shape),
     )
 
 

@@ -41,6 +41,8 @@ def write_scores(tmp_path):
             "population_labels": LABELS[:0],
             "population_phi": np.empty((len(models), 0), np.float32),
             "entropy": random.random(roles_MN.shape).astype(np.float32),
+            "curvature_trace": random.random(phi.shape).astype(np.float32),
+            "max_phi": random.normal(size=phi.shape).astype(np.float32),
         } | dict.fromkeys(
             ("test_accuracy", "test_loss", "sparsity", "epochs", "training_seconds"), number
         )
@@ -97,7 +99,11 @@ def joined(files, key):
 
 # With further arrays, with examples that the attack uses up, and with the examples themselves.
 @pytest.mark.parametrize(
-    "attack", ["lira_fixed", "entropy_per_class", "rmia_online", "quantile_gaussian"]
+    "attack",
+    [
+        *("lira_fixed", "entropy_per_class", "curvature_lira_trace", "published_carlini"),
+        *("rmia_online", "quantile_gaussian"),
+    ],
 )
 def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path, attack):
     targets, shadows = written = files()
@@ -114,6 +120,8 @@ def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path,
             names=tuple(joined(files, "models")),
             labels_N=LABELS,
             entropy_MN=joined(files, "entropy"),
+            curvature_trace_MNA=joined(files, "curvature_trace"),
+            max_phi_MNA=joined(files, "max_phi"),
             features_ND=features,
         )
 
@@ -244,6 +252,16 @@ def test_a_shadow_that_diverged_is_refused_by_name(files, tmp_path):
     with pytest.raises(ArtefactError, match="φ of shadow-00-0 at example 3, query 0 is nan"):
         run(written, tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_curvature_that_is_no_number_is_refused_by_name(files, tmp_path):
+    written = files()
+    path, arrays = written[0][0]
+    arrays["curvature_trace"][0, 3, 1] = np.nan
+    storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
+    with pytest.raises(ArtefactError, match="curvature_trace of target-42 at example 3, query 1 "):
+        run(written, tmp_path / "a.h5", "curvature_nll_trace")
+    run(written, tmp_path / "a.h5", "published_carlini")
 
 
 def test_a_missing_attack_file_is_named(tmp_path):

@@ -41,6 +41,7 @@ def test_defaults_of_a_study(raw, read):
             "dp_sgd": {"strength": "epsilon", "delta": 1e-5, "max_grad_norm": 1.0},
         },
         "queries": {"mirror": False, "shift": 0},
+        "curvature": {"probes": 10, "step": 1e-3},
     }
 
 

@@ -153,8 +153,11 @@ ONE_FAULT = {
         "recipes.cycle.batch_size: 405 is more than the 404 members of a model on digits "
         "(studies.apart). Use a smaller batch or more data",
     ),
-    "a batch larger than the smallest subset": (
-        {"studies.prefixes.subsets.sizes": [15, 100]},
+    "a private batch larger than the smallest subset": (
+        {
+            "studies.prefixes.subsets.sizes": [15, 100],
+            "studies.prefixes.variants": ["dense", "dense+dp_sgd-8"],
+        },
         "recipes.cycle.batch_size: 16 is more than the 15 members of a model on digits "
         "(studies.prefixes). Use a smaller batch or more data",
     ),
@@ -294,3 +297,8 @@ def test_at_the_smallest_share_every_shadow_has_validation(raw, study, tmp_path)
     counts_M = (load(tmp_path / "roles.h5").roles_MN == VALIDATION).sum(axis=1)
     assert counts_M.min() > 0
     assert counts_M.mean() == pytest.approx(20, abs=1)
+
+
+def test_a_batch_may_be_larger_than_the_smallest_subset(raw, study):
+    raw["studies"]["prefixes"]["subsets"]["sizes"] = [15, 100]
+    assert study("prefixes").subsets["sizes"] == [15, 100]

@@ -83,8 +83,8 @@ class Models:
     roles_path: Path
     paths: dict[str, str]
 
-    def score(self, output, queries=None, paths=None, data_path=None):
-        """Score them all."""
+    def score(self, output, queries=None, paths=None, data_path=None, **further):
+        """Score them all; further settings of scoring may be given."""
         score_block(
             data_path=str(data_path or self.data_path),
             roles_path=str(self.roles_path),
@@ -94,7 +94,8 @@ class Models:
                 "queries": queries or {"mirror": False, "shift": 0},
                 "logits": True,
                 "sensitivity": True,
-            },
+            }
+            | further,
             execution=EXECUTION,
             threads=1,
         )

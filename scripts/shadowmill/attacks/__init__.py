@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.attacks import calibrated, legacy, networks, quantile, thresholds
+from shadowmill.attacks import calibrated, curvature, legacy, networks, quantile, thresholds
 from shadowmill.attacks.bank import ScoreBank
 from shadowmill.attacks.lira import lira, lira_leave_one_out, required_shadows
 from shadowmill.attacks.loss import loss, loss_leave_one_out
@@ -109,6 +109,21 @@ def _calibrated(title: str, name: str, needs: Collection[str] = ()) -> Attack:
     )
 
 
+def _curvature(title: str, form: curvature.Form | None, array: str) -> Attack:
+    """An attack on one statistic; on φ and curvature together without a form."""
+    options = {"array": array} | ({} if form is None else {"form": form})
+    name = "curvature_lira" if form is None else "likelihood_ratio"
+    return Attack(
+        title,
+        partial(getattr(curvature, name), **options),
+        partial(getattr(curvature, f"{name}_leave_one_out"), **options),
+        min_shadows=6,
+        per_example=True,
+        needs=frozenset({array}),
+        closed_form=True,
+    )
+
+
 def _quantile(title: str, name: str) -> Attack:
     return Attack(
         title,
@@ -125,6 +140,13 @@ _STATISTICS = {
     "correctness": "Correctness",
 }
 
+# Ending of an attack's name, and of its title, to the estimator of the curvature.
+_ESTIMATORS = {
+    "": ("", "finite_difference"),
+    "_trace": (", trace", "trace"),
+    "_frobenius": (", Frobenius norm", "frobenius"),
+}
+
 ATTACKS: dict[str, Attack] = {
     "lira_online": _lira("LiRA, online", "online"),
     "lira_fixed": _lira("LiRA, online, fixed variance", "fixed"),
@@ -139,6 +161,22 @@ ATTACKS: dict[str, Attack] = {
     "ye_percentile": _calibrated("Loss less OUT percentile", "ye_percentile"),
     "watson": _calibrated("Calibrated loss (Watson)", "watson"),
     "sablayrolles": _calibrated("Calibrated loss (Sablayrolles)", "sablayrolles"),
+    **{
+        f"{name}{ending}": _curvature(title + more, form, f"curvature_{estimator}")
+        for name, title, form in (
+            ("curvature_nll", "Curvature NLL", "nll"),
+            ("curvature_lr", "Curvature LR", "lr"),
+            ("curvature_lira", "LiRA with curvature", None),
+        )
+        for ending, (more, estimator) in _ESTIMATORS.items()
+    },
+    "published_nll": _curvature(
+        "Curvature NLL as in code", "published_nll", "curvature_finite_difference"
+    ),
+    "published_lr": _curvature(
+        "Curvature LR as in code", "published_lr", "curvature_finite_difference"
+    ),
+    "published_carlini": _curvature("LiRA as in code of Curvature LR", "published_lr", "max_phi"),
     "attack_p": Attack(
         "Attack-P",
         calibrated.attack_p,

@@ -30,6 +30,10 @@ class ScoreBank:
         modified_entropy_MN: (M, N) float, Song and Mittal 2021 (arXiv:2003.10595), Eq. 8, nats.
         logits_MNK: (M, N, K) float32, of the identity query.
         sensitivity_MNK: (M, N, K) float32, of the posterior to small changes of the input.
+        curvature_finite_difference_MNA: (M, N, A) float, curvature of the loss in the input by
+            the published probe; `curvature_trace_MNA` and `curvature_frobenius_MNA` are the trace
+            and the norm of its exact Hessian (see `scores.curvature`).
+        max_phi_MNA: (M, N, A) float, logit-scaled confidence of the most probable class, nats.
         population_phi_MZ: (M, Z) float, φ of the identity query on examples that no model has
             seen and that are not evaluated.
         population_labels_Z: (Z,) int64.
@@ -39,9 +43,9 @@ class ScoreBank:
     All from `labels_N` on are None where they were not asked for, or are not to be had.
 
     Raises:
-        ValueError: empty arrays, shapes or types that do not fit, φ that is not finite
-            (the model and the example are named), or an example that is both member and
-            non-member of one model.
+        ValueError: empty arrays, shapes or types that do not fit, a statistic of the queries
+            that is not finite (the model and the example are named), or an example that is both
+            member and non-member of one model.
     """
 
     phi_MNA: NDArray[np.floating]
@@ -54,6 +58,10 @@ class ScoreBank:
     modified_entropy_MN: NDArray[np.floating] | None = None
     logits_MNK: NDArray[np.float32] | None = None
     sensitivity_MNK: NDArray[np.float32] | None = None
+    curvature_finite_difference_MNA: NDArray[np.floating] | None = None
+    curvature_trace_MNA: NDArray[np.floating] | None = None
+    curvature_frobenius_MNA: NDArray[np.floating] | None = None
+    max_phi_MNA: NDArray[np.floating] | None = None
     population_phi_MZ: NDArray[np.floating] | None = None
     population_labels_Z: NDArray[np.int64] | None = None
     features_ND: NDArray[np.float32] | None = None
@@ -68,8 +76,9 @@ class ScoreBank:
             object.__setattr__(self, "names", names)
         self._check_names()
         self._check_roles()
-        for name, phi_NA in zip(self.names, self.phi_MNA, strict=True):
-            require_finite(phi_NA, name)
+        for field in fields(self):
+            if field.name.endswith("_MNA") and getattr(self, field.name) is not None:
+                self._check_queries(field.name)
 
     def select(self, models: Sequence[int] | NDArray[np.intp]) -> "ScoreBank":
         """Some of the models, in the given order."""
@@ -106,6 +115,17 @@ class ScoreBank:
                 f"phi_MNA has shape {phi_MNA.shape}, expected at least one model, one example "
                 "and one query; score the models first"
             )
+
+    def _check_queries(self, label: str) -> None:
+        value_MNA = getattr(self, label)
+        if value_MNA.shape != self.phi_MNA.shape:
+            raise ValueError(
+                f"{label} has shape {value_MNA.shape}, expected {self.phi_MNA.shape} like phi_MNA; "
+                "select the same models, examples and queries for both"
+            )
+        statistic = "φ" if label == "phi_MNA" else label.removesuffix("_MNA")
+        for name, value_NA in zip(self.names, value_MNA, strict=True):
+            require_finite(value_NA, name, statistic)
 
     def _check_names(self) -> None:
         if len(self.names) != len(self.phi_MNA):
@@ -176,23 +196,24 @@ def require_shadows_of_each_example(
             )
 
 
-def require_finite(phi_NA: NDArray[np.floating], name: str) -> None:
+def require_finite(value_NA: NDArray[np.floating], name: str, statistic: str) -> None:
     """Refuse scores with NaN or infinity.
 
     Args:
-        phi_NA: (N, A) float, the scores of one model.
+        value_NA: (N, A) float, the scores of one model.
         name: What the model is called in the message.
+        statistic: What the scores are called.
 
     Raises:
         ValueError: an entry is not finite; the model and its first such example are named.
     """
-    finite_NA = np.isfinite(phi_NA)
+    finite_NA = np.isfinite(value_NA)
     if not finite_NA.all():
         example, query = np.argwhere(~finite_NA)[0]
         raise ValueError(
-            f"φ of {name} at example {example}, query {query} is {phi_NA[example, query]}, "
-            "expected a finite number; the model diverged or its score file is corrupt: "
-            "delete both and rerun"
+            f"{statistic} of {name} at example {example}, query {query} is "
+            f"{value_NA[example, query]}, expected a finite number; the model diverged or its "
+            "score file is corrupt: delete both and rerun"
         )
 
 

@@ -37,12 +37,24 @@ _CHUNK_ELEMENTS = 2**17  # float64 values per temporary array: 1 MB, which a cor
 Float = NDArray[np.float64]
 
 
-class _Comparison(NamedTuple):
-    """Each target against the shadows of one side, IN or OUT, its own score left out."""
+class Comparison(NamedTuple):
+    """Each target against the shadows of one side, IN or OUT, its own value left out.
 
-    deviation_ATN: Float  # φ of the target minus the side's mean or median
-    sum_squares_ATN: Float  # of the side's residuals about its mean; T may be 1, for all alike
-    count_TN: Float  # shadows on the side; T may be 1
+    Attributes:
+        deviation_ATN: (A, T, N) float64, value of the target minus the side's mean or median.
+        sum_squares_ATN: (A, T, N) float64, of the side's residuals about its mean; T may be 1,
+            for all alike.
+        count_TN: (T, N) float64, shadows on the side; T may be 1.
+    """
+
+    deviation_ATN: Float
+    sum_squares_ATN: Float
+    count_TN: Float
+
+    @property
+    def variance_ATN(self) -> Float:
+        """Of the side's values, the maximum-likelihood estimate (divisor n)."""
+        return self.sum_squares_ATN / self.count_TN
 
 
 def lira(
@@ -210,6 +222,63 @@ def log_ratio(term_in: tuple[Float, Float], term_out: tuple[Float, Float]) -> Fl
     return 0.5 * (np.log(var_out / var_in) + dev_out**2 / var_out - dev_in**2 / var_in)
 
 
+def chunks(bank: ScoreBank) -> Iterator[slice]:
+    """Ranges of examples so short that a statistic of all models stays in a core's cache."""
+    num_models, num_examples, num_queries = bank.phi_MNA.shape
+    step = max(1, _CHUNK_ELEMENTS // (num_models * num_queries))
+    for start in range(0, num_examples, step):
+        yield slice(start, start + step)
+
+
+def queries_first(value_MNA: NDArray[np.floating], chunk: slice) -> Float:
+    """Some examples of a statistic in the order that ``compare`` takes, (A, M, N) float64."""
+    return value_MNA[:, chunk].transpose(2, 0, 1).astype(np.float64, order="C")
+
+
+def compare(
+    value_AMN: Float,
+    side_MN: NDArray[np.bool_],
+    asking_ATN: Float | None,
+    location: Location = "mean",
+) -> Comparison:
+    """Compare the given targets, or every shadow left out, with one side of the shadows.
+
+    Args:
+        value_AMN: (A, M, N) float64, φ or another statistic of the shadows.
+        side_MN: (M, N) bool, which shadows make up the side; at least one for each example, or
+            two if one is left out.
+        asking_ATN: (A, T, N) float64, the same of the targets; None for every shadow in turn.
+        location: What the targets deviate from.
+
+    Returns:
+        The comparison; T = M if every shadow asks in turn.
+    """
+    weight_MN = side_MN.astype(np.float64)
+    count_N = weight_MN.sum(axis=0)
+    mean_A1N = np.einsum("mn,amn->an", weight_MN, value_AMN)[:, None] / count_N
+    residual_AMN = value_AMN - mean_A1N
+    square_AMN = residual_AMN * residual_AMN
+    total_A1N = np.einsum("mn,amn->an", weight_MN, square_AMN)[:, None]
+    leave_one_out = asking_ATN is None
+    if leave_one_out:
+        asking_ATN = value_AMN
+        left_TN = count_N - weight_MN
+        stretch_MN = count_N / left_TN  # n / (n − 1) where the model is on this side, else 1
+        deviation_ATN = residual_AMN * stretch_MN
+        square_AMN *= weight_MN * stretch_MN
+        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
+        _mend_cancelled(sum_squares_ATN, total_A1N, value_AMN, side_MN)
+    else:
+        left_TN = count_N[None]
+        deviation_ATN = asking_ATN - mean_A1N
+        sum_squares_ATN = total_A1N
+    if location == "median":
+        deviation_ATN = asking_ATN - side_quantile(
+            value_AMN, side_MN, 0.5, leave_one_out=leave_one_out
+        )
+    return Comparison(deviation_ATN, sum_squares_ATN, left_TN)
+
+
 def _require_mode(mode: str) -> None:
     if mode not in MODES:
         raise ValueError(f"unknown LiRA mode {mode!r}, expected one of {', '.join(MODES)}")
@@ -260,13 +329,14 @@ def _scores(bank: ScoreBank, mode: Mode, location: Location, targets: ScoreBank 
         _, variance_T = pooled_normal(bank.phi_MNA, bank.member_MN, leave_one_out=targets is None)
         pooled = dict.fromkeys(sides, variance_T[:, None])
     score_TN = np.empty((bank if targets is None else targets).phi_MNA.shape[:2])
-    for chunk in _chunks(bank):
+    for chunk in chunks(bank):
         terms = {}
+        phi_AMN, asking_ATN = _phi(bank, targets, chunk)
         for side, side_MN in sides.items():
-            against = _compare(bank, side_MN, targets, chunk, location)
+            against = compare(phi_AMN, side_MN[:, chunk], asking_ATN, location)
             variance = pooled.get(side)
             if variance is None:
-                variance = against.sum_squares_ATN / against.count_TN
+                variance = against.variance_ATN
             terms[side] = (against.deviation_ATN, np.maximum(variance, SIGMA_FLOOR**2))
         if mode == "offline":
             score_ATN = _log_cdf(*terms["OUT"])
@@ -284,73 +354,36 @@ def _pooled_variance(
     """Residual variance (A, T, 1) over all examples: Σ r² / Σ (n − 1)."""
     sum_squares = 0.0
     freedom = 0.0
-    for chunk in _chunks(bank):
-        against = _compare(bank, side_MN, targets, chunk, "mean")
+    for chunk in chunks(bank):
+        phi_AMN, asking_ATN = _phi(bank, targets, chunk)
+        against = compare(phi_AMN, side_MN[:, chunk], asking_ATN)
         sum_squares = sum_squares + against.sum_squares_ATN.sum(axis=2, keepdims=True)
         freedom = freedom + (against.count_TN - 1).sum(axis=1, keepdims=True)
     return sum_squares / freedom
 
 
-def _chunks(bank: ScoreBank) -> Iterator[slice]:
-    num_models, num_examples, num_queries = bank.phi_MNA.shape
-    step = max(1, _CHUNK_ELEMENTS // (num_models * num_queries))
-    for start in range(0, num_examples, step):
-        yield slice(start, start + step)
-
-
-def _compare(
-    bank: ScoreBank,
-    side_MN: NDArray[np.bool_],
-    targets: ScoreBank | None,
-    chunk: slice,
-    location: Location,
-) -> _Comparison:
-    """Compare the given targets, or every shadow left out, with one side of the shadows."""
-    phi_AMN = _queries_first(bank, chunk)
-    own_MN = side_MN[:, chunk]
-    weight_MN = own_MN.astype(np.float64)
-    count_N = weight_MN.sum(axis=0)
-    mean_A1N = np.einsum("mn,amn->an", weight_MN, phi_AMN)[:, None] / count_N
-    residual_AMN = phi_AMN - mean_A1N
-    square_AMN = residual_AMN * residual_AMN
-    total_A1N = np.einsum("mn,amn->an", weight_MN, square_AMN)[:, None]
-    if targets is None:
-        asking_ATN = phi_AMN
-        left_TN = count_N - weight_MN
-        stretch_MN = count_N / left_TN  # n / (n − 1) where the model is on this side, else 1
-        deviation_ATN = residual_AMN * stretch_MN
-        square_AMN *= weight_MN * stretch_MN
-        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
-        _mend_cancelled(sum_squares_ATN, total_A1N, phi_AMN, own_MN)
-    else:
-        asking_ATN = _queries_first(targets, chunk)
-        left_TN = count_N[None]
-        deviation_ATN = asking_ATN - mean_A1N
-        sum_squares_ATN = total_A1N
-    if location == "median":
-        deviation_ATN = asking_ATN - side_quantile(
-            phi_AMN, own_MN, 0.5, leave_one_out=targets is None
-        )
-    return _Comparison(deviation_ATN, sum_squares_ATN, left_TN)
-
-
-def _queries_first(bank: ScoreBank, chunk: slice) -> Float:
-    return bank.phi_MNA[:, chunk].transpose(2, 0, 1).astype(np.float64, order="C")
+def _phi(bank: ScoreBank, targets: ScoreBank | None, chunk: slice) -> tuple[Float, Float | None]:
+    asking_ATN = None if targets is None else queries_first(targets.phi_MNA, chunk)
+    return queries_first(bank.phi_MNA, chunk), asking_ATN
 
 
 def _mend_cancelled(
-    sum_squares_AMN: Float, total_A1N: Float, phi_AMN: Float, own_MN: NDArray[np.bool_]
+    sum_squares_AMN: Float, total_A1N: Float, value_AMN: Float, own_MN: NDArray[np.bool_]
 ) -> None:
     """Recompute, in place, the few sums that lost digits because one shadow made most of them.
 
     With many shadows next to none; with two left of three, one in twenty.
     """
     query_K, model_K, example_K = np.nonzero(own_MN & (sum_squares_AMN < 0.01 * total_A1N))
-    phi_KM = phi_AMN[query_K, :, example_K]
+    value_KM = value_AMN[query_K, :, example_K]
     weight_KM = own_MN.T[example_K].astype(np.float64)
     weight_KM[np.arange(len(model_K)), model_K] = 0
-    mean_K1 = (weight_KM * phi_KM).sum(axis=1, keepdims=True) / weight_KM.sum(axis=1, keepdims=True)
-    sum_squares_AMN[query_K, model_K, example_K] = (weight_KM * (phi_KM - mean_K1) ** 2).sum(axis=1)
+    mean_K1 = (weight_KM * value_KM).sum(axis=1, keepdims=True) / weight_KM.sum(
+        axis=1, keepdims=True
+    )
+    sum_squares_AMN[query_K, model_K, example_K] = (weight_KM * (value_KM - mean_K1) ** 2).sum(
+        axis=1
+    )
 
 
 def _log_density(deviation: Float, variance: Float) -> Float:

@@ -79,10 +79,14 @@ def bank_of(scores: ModelScores, **examples: np.ndarray) -> ScoreBank:
 
 
 # Name of an array in score files to the field of the bank that holds it.
+_IN_SCORE_FILES = (
+    *("labels", "population", "entropy", "modified", "logits", "sensit"),
+    *("curvature", "max_phi"),
+)
 _FIELDS = {
     field.name.rpartition("_")[0]: field.name
     for field in fields(ScoreBank)
-    if field.name.startswith(("labels", "population", "entropy", "modified", "logits", "sensit"))
+    if field.name.startswith(_IN_SCORE_FILES)
 }
 
 

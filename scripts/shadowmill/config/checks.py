@@ -32,6 +32,14 @@ RESERVED = (
     *("reproduce", "widen_membership", "list_unhealthy", "write_summary", "write_parquet"),
     *("plot_attacks", "plot_heatmap", "plot_counts", "plot_classes", "plot_exposure"),
     *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
+    *(
+        "compare_curvature",
+        "compare_attacks",
+        "order_by_curvature",
+        "plot_curvature",
+        "plot_curvature_examples",
+    ),
+    *("plot_subset_sizes", "plot_epsilon"),
     *(f"train_shadows_{size}" for size in (1, 2, 4, 5, 8, 16, 32, 64)),
     *("backbone", "deep_features", "train_heads", "weight_statistics", "train_reconstructor"),
     *("reconstruct", "head_membership", "tabulate_reconstruction", "join_reconstructions"),
@@ -62,6 +70,7 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             *_variant_faults(key, study),
             *pruning_faults(key, study),
             *_protocol_faults(key, study),
+            *_shadow_faults(f"{key}.shadows", name, studies),
         ]
         yield from faults or _study_faults(key, study, raw["recipes"])
     for name, backbone in raw["backbones"].items():
@@ -191,6 +200,47 @@ def _protocol_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
         )
     if disjoint and "subsets" in study:
         yield f"{key}.subsets: needs the protocol half; use that, or remove this key"
+
+
+# What studies that share their shadows must agree in.
+_OF_SHADOWS = (
+    *("recipe", "fine_tune", "protocol", "validation", "seed", "num_shadows", "models_per_job"),
+    *("defenses", "queries", "curvature"),
+)
+
+
+def _shadow_faults(place: str, name: str, studies: Mapping[str, Any]) -> Iterator[str]:
+    study = studies[name]
+    if "shadows" not in study:
+        return
+    others = [other for other in studies if other != name]
+    if study["shadows"] not in others:
+        yield f"{place}: {unknown('other study', study['shadows'], others)}"
+        return
+    other = studies[study["shadows"]]
+    if "shadows" in other:
+        yield f"{place}: {study['shadows']} has its own from {other['shadows']}; name that one"
+    for key in _OF_SHADOWS:
+        if study.get(key) != other.get(key):
+            yield (
+                f"{place}: {study['shadows']} has {key} {other.get(key)}, this study "
+                f"{study.get(key)}. Shadows can be shared where they agree"
+            )
+    for key in ("datasets", "architectures", "variants"):
+        missing = [part for part in study[key] if part not in other[key]]
+        if missing:
+            yield f"{place}: {study['shadows']} lacks {', '.join(missing)} among its {key}"
+    of_shadows = [n for n in study["attacks"] if n in ATTACKS]
+    lacking = frozenset().union(*(ATTACKS[n].needs for n in of_shadows)) - {"features"}
+    for attack in other["attacks"]:
+        lacking -= ATTACKS[attack].needs if attack in ATTACKS else frozenset()
+    always = {"labels", "entropy", "modified_entropy", "population_phi", "population_labels"}
+    if lacking - always:
+        yield (
+            f"{place}: the scores of {study['shadows']} have no "
+            f"{', '.join(sorted(lacking - always))}, which attacks of this study need; list one of "
+            "them there too"
+        )
 
 
 def _validation_faults(

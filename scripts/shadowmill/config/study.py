@@ -138,9 +138,11 @@ class Study:
     pruning: Mapping[str, Mapping[str, Any]]
     defenses: Mapping[str, Mapping[str, Any]]
     queries: Mapping[str, Any]
+    curvature: Mapping[str, Any]
     attacks: tuple[str, ...]
     fine_tune: Mapping[str, Any] | None = None
     subsets: Mapping[str, Any] | None = None
+    shadows: str | None = None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -200,9 +202,14 @@ class Study:
             for attack in self.attacks
         ]
 
+    @property
+    def shadow_study(self) -> str:
+        """Name of the study that trains the shadows: this one, or one that they are shared with."""
+        return self.shadows or self.name
+
     @cached_property
     def own_shadow_cells(self) -> tuple[Cell, ...]:
-        """The configurations whose shadows are their own, and can speak of their examples."""
+        """The configurations with shadows of their own kind, which can speak of their examples."""
         return tuple(c for c in self.cells if "adaptive" in self.adversaries_of(c.variant))
 
     @cached_property
@@ -224,7 +231,7 @@ class Study:
 
     def blocks(self, variant: str) -> tuple[str, ...]:
         """Names of all blocks that are trained of a variant, targets first."""
-        has_own = "adaptive" in self.adversaries_of(variant)
+        has_own = "adaptive" in self.adversaries_of(variant) and self.shadows is None
         return (*self.targets, *(self.shadow_blocks if has_own else ()))
 
     def models(self, block: str) -> list[str]:
@@ -244,6 +251,19 @@ class Study:
         """Whether some shadows trained on each example and some did not."""
         return self.protocol == "half"
 
+    @cached_property
+    def attack_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Attacks on curvature and φ together, each with the LiRA that it should beat."""
+        rivals = [name for name in ("lira_online", "lira_fixed") if name in self.attacks]
+        joint = [name for name in self.attacks if name.startswith("curvature_lira")]
+        return tuple((attack, rival) for attack in joint for rival in rivals)
+
+    @property
+    def privacy_budgets(self) -> bool:
+        """Whether some variants are named after a privacy budget ε."""
+        private = any(variant.defense == "dp_sgd" for variant in self.variants)
+        return private and self.defenses["dp_sgd"]["strength"] == "epsilon"
+
     def num_examples(self, dataset: str) -> int | None:
         """Size of the pool; None where only the user's files know it."""
         row = DATASETS[dataset]
@@ -258,9 +278,26 @@ class Study:
     @cached_property
     def score_settings(self) -> dict[str, Any]:
         """What models are asked, beyond what any attack needs."""
-        needed = frozenset().union(*(ATTACKS[name].needs for name in self.attacks))
+        needed = self._needed
         large = {name: name in needed for name in ("logits", "sensitivity")}
+        # Not there unless asked for: score files of other studies stay valid.
+        estimators = self.curvature_estimators
+        if estimators:
+            large["curvature"] = {"estimators": list(estimators), **self.curvature}
+        if "max_phi" in needed:
+            large["max_phi"] = True
         return {"queries": dict(self.queries), **large}
+
+    @cached_property
+    def _needed(self) -> frozenset[str]:
+        return frozenset().union(*(ATTACKS[name].needs for name in self.attacks))
+
+    @cached_property
+    def curvature_estimators(self) -> tuple[str, ...]:
+        """The estimators of curvature that the attacks of the study use, in their order."""
+        prefix = "curvature_"
+        named = [n for attack in self.attacks for n in sorted(ATTACKS[attack].needs)]
+        return tuple(dict.fromkeys(n.removeprefix(prefix) for n in named if n.startswith(prefix)))
 
     def training_settings(self, architecture: str, variant: str) -> dict[str, Any]:
         """What determines the models of a configuration, but for their data and their seeds."""

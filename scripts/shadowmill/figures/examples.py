@@ -42,7 +42,7 @@ def plot(
     figure.set_size_inches(7, 6.2)
     for top, kind, chosen in ((0, "most", most), (2, "least", least)):
         for column, example in enumerate(chosen):
-            _draw_image(axes[top, column], data, example)
+            draw_image(axes[top, column], data, example)
             _draw_histogram(axes[top + 1, column], shadows, example)
         axes[top, 0].set_ylabel(f"{kind}\nexposed", rotation=0, ha="right", va="center")
         axes[top + 1, 0].set_ylabel("shadow models")
@@ -52,7 +52,8 @@ def plot(
     style.save(figure, outputs)
 
 
-def _draw_image(panel: Axes, data: Data, example: int) -> None:
+def draw_image(panel: Axes, data: Data, example: int) -> None:
+    """Show an example with its number and class; features as a square of grey values."""
     image = data.inputs[example]
     if data.kind == "tabular":
         image = _as_square(image)

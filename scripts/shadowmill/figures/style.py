@@ -36,9 +36,12 @@ _DEFENSE_LOOKS = dict(
     zip(DEFENSES, zip((*_COLORS[1:], "#882255"), _MARKERS, strict=True), strict=True)
 )
 
-# Attacks get the n-th colour and the n-th dashes: five and seven have no common divisor, so 35 of
+# Attacks get the n-th colour and the n-th dashes: six and seven have no common divisor, so 42 of
 # them differ, and neighbours differ in both.
-_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+_DASHES = (
+    *("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1))),
+    (0, (9, 2)),
+)
 _MAX_ATTACKS = 10  # in one panel; more cannot be told apart
 
 CHANCE = {"color": "#888888", "lw": 0.8, "ls": ":", "label": "chance"}

@@ -2,3 +2,6 @@
 
 # Part of the parameters of the scoring rule, like TRAINING_VERSION of the training rules.
 SCORES_VERSION = 2
+
+# Each is an array `curvature_…` of score files that ask for it.
+CURVATURE_ESTIMATORS = ("finite_difference", "trace", "frobenius")

@@ -13,6 +13,7 @@ import numpy as np
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.scores import CURVATURE_ESTIMATORS
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class ModelScores:
 
 # Of examples, not of models: the same in all files of a study.
 _SHARED = ("labels", "population_labels")
+# Of each query: (M, N, A).
+_OF_QUERIES = ("phi", "max_phi", *(f"curvature_{name}" for name in CURVATURE_ESTIMATORS))
 _ALWAYS = (
     *("correct", "roles", "test_accuracy", "test_loss"),
     *("sparsity", "epochs", "training_seconds"),
@@ -73,7 +76,8 @@ def read_scores(
         paths: score files, at least one.
         identity_only: read the identity query alone, to save time and memory.
         further: names of other arrays to read: `labels`, `entropy`, `modified_entropy`, `logits`,
-            `sensitivity`, `population_phi`, `population_labels`.
+            `sensitivity`, `population_phi`, `population_labels`, `max_phi`, or `curvature_` and one
+            of `CURVATURE_ESTIMATORS`. The last two are of each query, like `phi`.
 
     Raises:
         ArtefactError: a file is damaged or lacks an array, or the models' training settings differ.
@@ -109,8 +113,9 @@ def read_scores(
 
 
 def _read(file: h5py.File, identity_only: bool, further: Collection[str]) -> dict[str, Any]:
-    part = {key: file[key][:] for key in (*_ALWAYS, *further)}
-    part["phi"] = file["phi"][:, :, :1] if identity_only else file["phi"][:]
+    part = {key: file[key][:] for key in (*_ALWAYS, *further) if key not in _OF_QUERIES}
+    queries = slice(1 if identity_only else None)
+    part |= {key: file[key][:, :, queries] for key in ("phi", *further) if key in _OF_QUERIES}
     part["models"] = tuple(file["models"].asstr()[:])
     return part
 

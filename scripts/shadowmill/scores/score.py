@@ -4,7 +4,7 @@ Legend: E models, N examples of the pool, A queries, K classes.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import provenance
 from shadowmill.roles import RoleMatrix
+from shadowmill.scores.curvature import curvature, random_signs
 from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
 from shadowmill.scores.statistics import (
@@ -35,6 +36,9 @@ from shadowmill.training.modelfile import ModelFile, read_matching
 # Images of one forward pass, over all models of a stack. On CPUs, activations above some 30 MB are
 # returned to the system after each layer, and fetching them again takes most of the time.
 _IMAGES_PER_PASS = {"cpu": 512, "cuda": 2048}
+# Examples whose curvature one model is asked about at a time, as four images each. All that two
+# derivatives need is kept in memory for as many.
+_CURVATURE_BATCH = 256
 
 
 def score_block(
@@ -59,7 +63,10 @@ def score_block(
             (E,) float64, NaN without one; `roles` (E, N) int8, `labels` (N,) and
             `population_labels` (Z,) int64; and the names, sparsities, epochs and training times of
             the models.
-        settings: `queries`; `logits` and `sensitivity` ask for these too, (E, N, K) float32.
+        settings: `queries`; `logits` and `sensitivity` ask for these too, (E, N, K) float32. Where
+            they are there, `max_phi` asks for φ of the most probable class, (E, N, A) float32, and
+            `curvature`, unless None, for an array `curvature_{estimator}` (E, N, A) float32 of each
+            of its `estimators`, from as many `probes` with steps of `step`.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
@@ -79,6 +86,8 @@ def score_block(
     ]
     pool = _joined(scorer.pool(settings) for scorer in scorers)
     _check_finite(pool["phi"], [models[name] for name in matrix.models])
+    if settings.get("curvature"):
+        pool |= _joined(scorer.curvature(settings) for scorer in scorers)
     test = _joined(scorer.test() for scorer in scorers)
     storage.write_hdf5(
         output,
@@ -163,8 +172,8 @@ class _Scorer:
         self._num_models = len(files)
         self._normalise = Normaliser(data, device)
 
-    def _chunks(self, start: int, stop: int, title: str) -> tqdm:
-        size = max(1, _IMAGES_PER_PASS[self._device.type] // self._num_models)
+    def _chunks(self, start: int, stop: int, title: str, size: int | None = None) -> tqdm:
+        size = size or max(1, _IMAGES_PER_PASS[self._device.type] // self._num_models)
         bounds = [slice(low, min(low + size, stop)) for low in range(start, stop, size)]
         return progress.bar(bounds, desc=title, unit="batch")
 
@@ -174,6 +183,15 @@ class _Scorer:
     def _logits(self, inputs: Tensor) -> Tensor:
         return stacked_forward(self._module, self._parameters, self._buffers, inputs, shared=True)
 
+    def _network(self, index: int) -> Callable[[Tensor], Tensor]:
+        """One of the models, from inputs (B, …) to logits (B, K)."""
+        own = slice(index, index + 1)
+        parameters = {name: tensor[own] for name, tensor in self._parameters.items()}
+        buffers = {name: tensor[own] for name, tensor in self._buffers.items()}
+        return lambda inputs: stacked_forward(
+            self._module, parameters, buffers, inputs, shared=True
+        )[0]
+
     def _labels(self, rows: slice) -> Tensor:
         labels = torch.from_numpy(self._data.labels[rows]).to(self._device)
         return labels.expand(self._num_models, -1)
@@ -182,18 +200,22 @@ class _Scorer:
     def pool(self, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """What the models say of the pool, by the name of the array in the file."""
         queries, size = settings["queries"], self._pool_size
-        phi = np.empty((self._num_models, size, num_queries(queries)), dtype=np.float32)
+        asked = ("phi", "max_phi") if settings.get("max_phi") else ("phi",)
+        shape = (self._num_models, size, num_queries(queries))
+        found = {name: np.empty(shape, dtype=np.float32) for name in asked}
         identity: dict[str, list[np.ndarray]] = {}
         for rows in self._chunks(0, size, "scores"):
             inputs, labels = self._inputs(rows), self._labels(rows)
             for index, view in enumerate(views(inputs, queries)):
                 logits = self._logits(view)
-                phi[:, rows, index] = logit_scaled_confidence(logits, labels).cpu()
+                for name in asked:
+                    of = labels if name == "phi" else logits.argmax(dim=-1)
+                    found[name][:, rows, index] = logit_scaled_confidence(logits, of).cpu()
                 if index == 0:
-                    found = self._of_identity(inputs, logits, labels, settings)
-                    for name, values in found.items():
+                    of_identity = self._of_identity(inputs, logits, labels, settings)
+                    for name, values in of_identity.items():
                         identity.setdefault(name, []).append(values.cpu().numpy())
-        return {"phi": phi} | {n: np.concatenate(v, axis=1) for n, v in identity.items()}
+        return found | {n: np.concatenate(v, axis=1) for n, v in identity.items()}
 
     def _of_identity(
         self, inputs: Tensor, logits: Tensor, labels: Tensor, settings: Mapping[str, Any]
@@ -209,6 +231,28 @@ class _Scorer:
             posterior = logits.double().softmax(dim=-1)
             found["sensitivity"] = sensitivity(self._logits, inputs, posterior).float()
         return found
+
+    def curvature(self, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Curvature around every query of the pool, by the name of the array in the file.
+
+        One model after the other: with its probes, a batch of few examples fills the device, and
+        the convolutions of a stack would only slow it down.
+        """
+        queries, asked, size = settings["queries"], settings["curvature"], self._pool_size
+        shape = (self._num_models, size, num_queries(queries))
+        found = {name: np.empty(shape, dtype=np.float32) for name in asked["estimators"]}
+        networks = [self._network(index) for index in range(self._num_models)]
+        for rows in self._chunks(0, size, "curvature", _CURVATURE_BATCH):
+            inputs, labels = self._inputs(rows), self._labels(rows)[0]
+            for query, view in enumerate(views(inputs, queries)):
+                examples = range(rows.start, rows.stop)
+                signs = random_signs(examples, query, asked["probes"], view.shape[1:])
+                signs = signs.to(self._device)
+                for model, network in enumerate(networks):
+                    values = curvature(network, view, labels, signs, asked)
+                    for name, values_B in values.items():
+                        found[name][model, rows, query] = values_B.cpu()
+        return {f"curvature_{name}": values for name, values in found.items()}
 
     @torch.no_grad()
     def test(self) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ Legend: E models, B examples, K classes.
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shadowmill.seeds import seed_of
@@ -30,6 +31,20 @@ def logit_scaled_confidence(logits: Tensor, labels: Tensor) -> Tensor:
     own = logits.gather(-1, labels[..., None])
     others = logits.scatter(-1, labels[..., None], -torch.inf)
     return own[..., 0] - others.logsumexp(dim=-1)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """−log p_y as softplus(−φ): neither it nor its derivatives lose digits where p_y is near 1.
+
+    Args:
+        logits: (…, K).
+        labels: (…) int64, of the leading shape of `logits`.
+
+    Returns:
+        (…) float64, nats, at least 0; differentiable twice.
+    """
+    # Beyond its threshold PyTorch's softplus is the identity; e^−100 is nothing beside 100.
+    return F.softplus(-logit_scaled_confidence(logits, labels), threshold=100)
 
 
 def entropy(logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""paired_differences: what each variant leaks beyond its reference, on identical splits.
+"""Differences on identical splits: of variants (paired_differences), and of attacks.
 
 Legend: M models, shadows or targets, N examples of the pool.
 """
@@ -61,6 +61,36 @@ def tabulate(cells: Sequence[Cell], attack: str, attack_paths: Sequence[str], ou
         if (reference := reference_of(cell)) in paths
         for row in _rows(paths[cell], paths[reference])
     ]
+    _write(rows, cells, output)
+
+
+def tabulate_attacks(
+    cells: Sequence[Cell], pairs: Sequence[tuple[str, str]], paths: Sequence[str], output: str
+) -> None:
+    """Write what attacks gain over others on the same models: value of one less that of another.
+
+    Intervals, p-values and `p_holm` as for `tabulate`; `reference` is the other attack.
+
+    Args:
+        cells: all configurations.
+        pairs: names of an attack and of the one it is compared with.
+        paths: scores of both attacks of each pair, for each configuration in turn.
+        output: CSV file to write.
+
+    Raises:
+        ArtefactError: the attacks were on other models.
+    """
+    files = iter(paths)
+    rows = [
+        identity(cell) | {"reference": reference, "attack": attack} | row
+        for cell in cells
+        for attack, reference in pairs
+        for row in _rows(next(files), next(files))
+    ]
+    _write(rows, cells, output)
+
+
+def _write(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], output: str) -> None:
     table = pd.DataFrame(rows, columns=[*identity(cells[0]), *_COLUMNS])
     write_csv(output, table.assign(p_holm=holm(table["p_value"].to_numpy(dtype=np.float64))))
 

@@ -1,0 +1,12 @@
+"""Rule plot_curvature_examples."""
+
+from shadowmill.figures.curvature import plot_extremes
+from shadowmill.jobs import job
+
+with job(snakemake.log[0]):
+    plot_extremes(
+        snakemake.input.data,
+        snakemake.input.scores,
+        snakemake.params.estimator,
+        snakemake.output,
+    )
