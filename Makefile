@@ -37,7 +37,7 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
 test: $(INSTALLED)  ## all tests; those of Slurm need the Debian packages slurm-wlm and munge
-	@python -m pytest
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
 
 lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter
 	ruff check . && ruff format --check .

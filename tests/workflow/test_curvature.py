@@ -1,0 +1,94 @@
+"""The small curvature studies: one whole, of the others what sets them apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from checkouts import ROOT, Checkout
+
+from shadowmill import roles
+from shadowmill.scores.files import read_scores
+
+SHIPPED = yaml.safe_load((ROOT / "workflow_config.yaml").read_text())
+CELL = "digits/small_convnet/dense"
+SMALL = ("curvature_subset_size_small", "curvature_low_subset_small", "curvature_dp_small")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    checkout = Checkout.create(tmp_path_factory.mktemp("curvature") / "checkout", SHIPPED)
+    checkout.run(
+        "curvature_quickstart",
+        *(f"results/{name}/figures/subset_sizes.png" for name in SMALL[:2]),
+        "results/curvature_dp_small/figures/epsilon.png",
+    )
+    return checkout
+
+
+def table(checkout, study, name):
+    return pd.read_csv(checkout.results / study / "tables" / f"{name}.csv")
+
+
+def test_every_attack_is_in_the_published_layout(ended):
+    found = table(ended, "curvature_quickstart", "curvature")
+    assert found["attack"].tolist() == SHIPPED["studies"]["curvature_quickstart"]["attacks"]
+    assert (found["num_targets"] == 3).all()
+    assert found["auc"].between(0.45, 0.7).all()
+    assert (
+        "Curvature NLL"
+        in (ended.results / "curvature_quickstart" / "tables" / "curvature.tex").read_text()
+    )
+
+
+def test_what_curvature_adds_to_lira_has_an_interval(ended):
+    found = table(ended, "curvature_quickstart", "attack_differences")
+    pairs = found[["attack", "reference"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [["curvature_lira", "lira_online"], ["curvature_lira", "lira_fixed"]]
+    auc = found[found["metric"] == "auc"]
+    assert (auc["ci_low"] < auc["difference"]).all()
+    assert (auc["difference"] < auc["ci_high"]).all()
+
+
+def test_scores_have_the_estimators_that_attacks_need(ended):
+    folder = ended.results / "curvature_quickstart" / CELL / "scores"
+    names = [f"curvature_{name}" for name in ("finite_difference", "trace", "frobenius")]
+    scores = read_scores([str(folder / "shadow-00.h5")], further=[*names, "max_phi"])
+    for name in names:
+        assert scores.further[name].shape == scores.phi_MNA.shape == (8, 1797, 2)
+    # The most probable class is at least as probable as the true one.
+    assert (scores.further["max_phi"] >= scores.phi_MNA - 1e-5).all()
+
+
+@pytest.mark.parametrize("study", SMALL[:2])
+def test_shadows_of_the_first_study_serve_the_subsets(ended, study):
+    folder = ended.results / study / CELL
+    assert len(list((folder / "models").glob("target-*.safetensors"))) == 10
+    assert not list((folder / "models").glob("shadow-*"))
+    assert set(table(ended, study, "membership_metrics")["target"]) > {"target-0-100"}
+
+
+def test_low_subsets_have_the_lowest_curvature(ended):
+    order = pd.read_csv(ended.results / "curvature_quickstart" / CELL / "mean_curvature.csv")
+    lowest = order.sort_values("score", kind="stable")["example"].to_numpy()[:200]
+    folder = ended.results / "curvature_low_subset_small" / "digits" / "roles"
+    for seed in (0, 1):
+        found = roles.load(folder / f"target-{seed}-200.h5").roles_MN[0]
+        np.testing.assert_array_equal(np.flatnonzero(found == roles.MEMBER), np.sort(lowest))
+
+
+def test_private_targets_face_shadows_of_both_kinds(ended):
+    found = table(ended, "curvature_dp_small", "membership_metrics")
+    private = found[found["variant"] == "dense+dp_sgd-10"]
+    assert set(private["adversary"]) == {"adaptive", "non_adaptive"}
+
+
+def test_other_estimators_leave_models_alone(ended, tmp_path):
+    copy = ended.copy(tmp_path / "checkout")
+    config = yaml.safe_load((ROOT / "workflow_config.yaml").read_text())
+    config["studies"]["curvature_quickstart"]["curvature"] = {"probes": 3}
+    for name in SMALL[:2]:
+        config["studies"][name]["curvature"] = {"probes": 3}
+    copy.configure(config)
+    planned = copy.planned("results/curvature_quickstart/tables/curvature.csv")
+    assert planned["score_block"] == 5
+    assert not [name for name in planned if name.startswith("train_")]
