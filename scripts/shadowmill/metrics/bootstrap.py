@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.metrics.intervals import require_confidence
+from shadowmill.metrics.intervals import bootstrap_limits, require_confidence
 from shadowmill.metrics.resampling import MeanOverModels, Pooled, resample, statistic_names
 
 Float = NDArray[np.float64]
@@ -230,11 +230,7 @@ def _spread(value_JS: Float, value_RJS: Float, tail: float) -> tuple[Float, Floa
     spread_3JS = np.full((3, *value_JS.shape), np.nan)
     defined_JS = ~np.isnan(value_JS)
     value_RD = value_RJS[:, defined_JS]
-    # A replicate that misses all members of a tiny pool has no AUC: NaN, left out here.
-    limits_2D = np.nanquantile(value_RD, [tail, 1 - tail], axis=0)
-    # Examples drawn twice tie, which lets the TPR of a single model at a low FPR drift upwards.
-    bias_D = np.nanmean(value_RD, axis=0) - value_JS[defined_JS]
-    spread_3JS[:2, defined_JS] = limits_2D - bias_D
+    spread_3JS[:2, defined_JS] = bootstrap_limits(value_JS[defined_JS], value_RD, tail)
     spread_3JS[2, defined_JS] = np.nanstd(value_RD, axis=0, ddof=1)
     return tuple(spread_3JS)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.metrics.bootstrap import Estimate
-from shadowmill.metrics.intervals import require_confidence
+from shadowmill.metrics.intervals import bootstrap_limits, require_confidence
 
 Float = NDArray[np.float64]
 
@@ -55,8 +55,7 @@ def spearman(
         chosen = rng.integers(len(clusters), size=len(clusters))
         drawn = np.concatenate([clusters[k] for k in chosen])
         value_R[r] = _rho(one_E[drawn], other_E[drawn])
-    bias = np.nanmean(value_R) - value
-    low, high = np.clip(np.nanquantile(value_R, [tail, 1 - tail]) - bias, -1, 1)
+    low, high = np.clip(bootstrap_limits(value, value_R, tail), -1, 1)
     return Estimate(value, float(low), float(high))
 
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of one target: rates at a fixed threshold, and AUC.
+"""Confidence intervals: rates at a fixed threshold, AUC of one target, limits of a bootstrap.
 
 Legend: P members, Q non-members.
 """
@@ -135,3 +135,24 @@ def balanced_accuracy_interval(
         above += (high - successes / trials) ** 2
     value = (true_positives / members + true_negatives / nonmembers) / 2
     return value - below**0.5 / 2, value + above**0.5 / 2
+
+
+def bootstrap_limits(
+    value: NDArray[np.float64] | float, value_R: NDArray[np.float64], tail: float
+) -> NDArray[np.float64]:
+    """Quantiles of bootstrap replicates, less the bias that these show.
+
+    Examples drawn twice tie, which lets some statistics drift: the TPR of a single model at a low
+    FPR upwards, for one.
+
+    Args:
+        value: (…) the statistics.
+        value_R: (R, …) the same of R replicates. NaN, as of a replicate that misses all members of
+            a tiny pool, is left out.
+        tail: of each side, see `require_confidence`.
+
+    Returns:
+        (2, …) lower and upper limits.
+    """
+    bias = np.nanmean(value_R, axis=0) - value
+    return np.nanquantile(value_R, [tail, 1 - tail], axis=0) - bias

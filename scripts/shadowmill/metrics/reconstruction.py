@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.metrics.intervals import clopper_pearson, require_confidence
+from shadowmill.metrics.intervals import bootstrap_limits, clopper_pearson, require_confidence
 from shadowmill.metrics.ranking import allowed_false_positives, auc, operating_point
 from shadowmill.metrics.resampling import Measure, Pooled, Weights, resample
 
@@ -347,15 +347,11 @@ def _bootstrap(
     estimate_5JS[0] = value_JS[:count]
     for first, part in ((1, slice(count)), (3, slice(count, None)))[: 1 + several]:
         defined_JS = ~np.isnan(value_JS[part])
-        limits_2D = _limits(value_JS[part][defined_JS], value_RJS[:, part][:, defined_JS], tail)
+        limits_2D = bootstrap_limits(
+            value_JS[part][defined_JS], value_RJS[:, part][:, defined_JS], tail
+        )
         estimate_5JS[first : first + 2, defined_JS] = np.clip(limits_2D, 0, 1)
     return estimate_5JS
-
-
-def _limits(value: Float, value_R: Float, tail: float) -> Float:
-    """Quantiles of the replicates, less the bias that these show."""
-    bias = np.nanmean(value_R, axis=0) - value
-    return np.nanquantile(value_R, [tail, 1 - tail], axis=0) - bias
 
 
 def _moments(values_P: Float, weight_P: Weights | None) -> tuple[float, float]:
