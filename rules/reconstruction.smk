@@ -85,9 +85,7 @@ rule train_reconstructor:
         data=ancient(head_data),
         features=head_features,
         shards=train_shards,
-        test_data=ancient(test_data),
-        test_features=test_features,
-        test_shard=test_shard,
+        validation_shard=validation_shard,
         statistics=f"{SETTING}/weight_statistics.h5",
         perceptual=perceptual_weights,
     output:
@@ -100,7 +98,6 @@ rule train_reconstructor:
     params:
         version=RECONSTRUCTOR_VERSION,
         sets=set_settings,
-        test_sets=test_set_settings,
         heads=head_settings,
         reconstructor=reconstructor_settings,
         state=SETTING.replace("results", "results/.unfinished", 1),

@@ -1,5 +1,6 @@
 # Names of the files of reconstructions, and what their jobs are told.
 
+from shadowmill.config.reconstruction import VALIDATION_SHARD
 from shadowmill.reconstruction import (
     BACKBONES_VERSION,
     HEADS_VERSION,
@@ -43,9 +44,9 @@ def backbone_data(wildcards):
 
 
 def backbone_weights(wildcards):
-    """The file that a backbone starts from, if any."""
+    """The file that a backbone starts from, if any; where it is missing, the job says so."""
     weights = BACKBONES[wildcards.backbone]["weights"]
-    return [] if weights is None else [weights]
+    return [] if weights is None or not exists(weights) else [weights]
 
 
 def features_of(reconstruction):
@@ -80,7 +81,7 @@ def shard_params(wildcards):
     return {
         "split": split,
         "permutation_seed": int(seed),
-        "num_heads": study.shard_size(setting, split),
+        "num_heads": study.shard_size(setting, wildcards.shard),
         "sets": study.set_settings(setting),
         "heads": study.head_settings(setting),
         "materialise": study.materialise,
@@ -132,6 +133,12 @@ def train_shards(wildcards):
     """The heads that a reconstructor learns from."""
     study, setting = reconstruction_of(wildcards), setting_of(wildcards)
     return shard_files(study, setting, study.train_shards(setting))
+
+
+def validation_shard(wildcards):
+    """The heads of the learning curve."""
+    study, setting = reconstruction_of(wildcards), setting_of(wildcards)
+    return shard_files(study, setting, [VALIDATION_SHARD])
 
 
 def test_shard(wildcards):

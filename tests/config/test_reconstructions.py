@@ -2,6 +2,7 @@
 
 import pytest
 
+from shadowmill.config.reconstruction import VALIDATION_SHARD
 from shadowmill.errors import ConfigError
 
 
@@ -95,6 +96,15 @@ def test_shards_of_the_membership_attack(reconstruction):
     assert reconstruction("home").membership_shards() == []
 
 
+def test_more_test_heads_do_not_change_the_learning_curve(raw, reconstruction):
+    sizes = []
+    for number in (60, 300, 500):
+        raw["reconstructions"]["home"]["test_heads"] = number
+        study = reconstruction("home")
+        sizes.append(study.shard_size(study.settings[0], VALIDATION_SHARD))
+    assert sizes == [60, 100, 100]
+
+
 def test_unknown_setting(reconstruction):
     with pytest.raises(ConfigError, match="class_size-1, class_size-2"):
         reconstruction("drawn").setting("class_size-3")
@@ -171,7 +181,7 @@ FAULTS = {
         f"{R}.person.membership_seeds: permutations of persons",
     ),
     "hidden layer of many classes": (
-        {f"{R}.home.heads.hidden": 4},
+        {f"{R}.home.heads.hidden": 4, f"{R}.away.test_on": ...},
         f"{R}.home.heads.hidden: is for the tasks binary and identity",
     ),
     "restart of many classes": (
@@ -217,6 +227,40 @@ FAULTS = {
         {f"{R}.drawn.test_heads": 3},
         f"{R}.drawn.test_heads: leaves 1 heads a permutation at a class size of 2",
     ),
+    "one membership seed": (
+        {f"{R}.drawn.membership_seeds": 1},
+        f"{R}.drawn.membership_seeds: 1 is too few",
+    ),
+    "more heads than examples": (
+        {f"{R}.home.train_heads.per_seed": 6001, f"{R}.away.test_on": ...},
+        f"{R}.home.train_heads.per_seed: 6001 heads of 10 examples each (class size 1) need 60010 "
+        "different ones, and mnist has 60000 for train heads. Give fewer",
+    ),
+    "more test heads than set aside": (
+        {f"{R}.drawn.test_heads": 400, f"{R}.drawn.sweep": ...},
+        f"{R}.drawn.test_heads: 400 heads of 3 examples each (class size 1) need 1200 different "
+        "ones, and digits has 719 for test heads. Give fewer",
+    ),
+    "perception of small images": (
+        {f"{R}.drawn.reconstructor.perceptual": {"vgg16": "/dev/null", "linear": "/dev/null"}},
+        f"{R}.drawn.reconstructor.perceptual: needs images of 16 pixels or more",
+    ),
+    "no file for perception": (
+        {f"{R}.home.reconstructor.perceptual": {"vgg16": "none.pth", "linear": "/dev/null"}},
+        f"{R}.home.reconstructor.perceptual.vgg16: there is no file none.pth",
+    ),
+    "membership of other heads": (
+        {f"{R}.away.membership_seeds": 3},
+        f"{R}.away.membership_seeds: with test_on there is no membership attack",
+    ),
+    "other hidden units": (
+        {f"{R}.odd.test_on": "even", f"{R}.even": None},
+        f"{R}.odd.test_on: heads of even are of another kind, hidden units 8 instead of 4",
+    ),
+    "test examples that were trained on": (
+        {f"{R}.again": None},
+        f"{R}.again.test_on: base has seed 0, and this reconstruction 1",
+    ),
     "tested on itself": ({f"{R}.away.test_on": "away"}, f"{R}.away.test_on: there is no other"),
     "tested on a sweep": ({f"{R}.away.test_on": "drawn"}, f"{R}.away.test_on: is for"),
     "tested on another kind": (
@@ -228,6 +272,15 @@ FAULTS = {
 
 @pytest.mark.parametrize(("changes", "message"), FAULTS.values(), ids=FAULTS)
 def test_fault(raw, fault, changes, message):
-    if f"{R}.main" in changes:
-        changes = {f"{R}.main": raw[R]["home"]}
+    # Further reconstructions, each much like another one.
+    odd = raw[R]["odd"]
+    base = {key: value for key, value in raw[R]["drawn"].items() if key != "sweep"}
+    more = {
+        f"{R}.main": raw[R]["home"],
+        f"{R}.even": odd | {"heads": odd["heads"] | {"hidden": 8}},
+        f"{R}.again": base | {"seed": 1, "test_on": "base", "membership_seeds": 0},
+    }
+    changes = {key: more[key] if value is None else value for key, value in changes.items()}
+    if f"{R}.again" in changes:
+        changes[f"{R}.base"] = base
     assert message in fault(changes)

@@ -80,21 +80,17 @@ class Study:
     def state_folder(self):
         return self.folder / "state"
 
-    def train(self, tested=None, reconstructor=RECONSTRUCTOR, **changes):
-        """Train a reconstructor; `tested` is a study whose test heads it is validated on."""
-        tested = tested or self
+    def train(self, reconstructor=RECONSTRUCTOR, **changes):
+        """Train a reconstructor; its curve is of the test heads."""
         arguments = {
             "data_path": self.data,
             "features_path": self.features,
             "shards": self.shards,
-            "test_data_path": tested.data,
-            "test_features_path": tested.features,
-            "test_shard": tested.test_shard,
+            "validation_shard": self.test_shard,
             "statistics_path": self.statistics,
             "output": self.model,
             "curve_output": self.curve,
             "sets": self.sets,
-            "test_sets": tested.sets,
             "heads": self.heads,
             "reconstructor": reconstructor,
             "state_folder": str(self.state_folder),

@@ -183,7 +183,7 @@ def test_heads_on_other_data(make_study):
     """Scored against their own examples; nearest neighbours are the reconstructor's."""
     study = make_study(sets={"random_labels": 3})
     other = make_study("other", name="others", sets={"seed": 8}, features={"seed": 1})
-    study.train(tested=other)
+    study.train()
     found = read_reconstructions(study.reconstruct(tested=other))
     for head, group, _, h0, _, candidates in slow_reconstructions(study, other, True):
         error = (h0 - candidates[0]).square().mean().item()

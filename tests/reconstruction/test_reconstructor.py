@@ -280,15 +280,6 @@ def test_features_of_other_data_are_refused(study, other_study):
         study.train(data_path=other_study().data)
 
 
-def test_heads_on_other_data_can_be_validated_on(study, other_study):
-    study.train(tested=other_study())
-    other = read_reconstructor(study.model).curve
-    study.train()
-    own = read_reconstructor(study.model).curve
-    assert [row[:2] for row in own] == [row[:2] for row in other]
-    assert own[-1][2:] != other[-1][2:]
-
-
 @pytest.mark.parametrize(
     ("message", "difference"),
     [
@@ -298,11 +289,13 @@ def test_heads_on_other_data_can_be_validated_on(study, other_study):
     ],
 )
 def test_test_heads_that_do_not_fit_are_refused(study, other_study, message, difference):
+    study.train()
     with pytest.raises(ConfigError, match=rf"test-0000.h5: .*do not fit.*{message}.*test_on"):
-        study.train(tested=other_study(**difference))
+        study.reconstruct(tested=other_study(**difference))
 
 
-def test_test_heads_of_another_backbone_are_refused(study, other_study, monkeypatch):
+def test_test_heads_of_another_backbone_are_refused(study, other_study):
+    study.train()
     other = other_study()
     with module.storage.open_hdf5(other.features) as file:
         values, digest = file["features"][:], module.storage.attribute(file, "digest")
@@ -317,14 +310,12 @@ def test_test_heads_of_another_backbone_are_refused(study, other_study, monkeypa
         backbone_settings={},
     )
     with pytest.raises(ConfigError, match="backbone another, expected backbone"):
-        study.train(tested=other)
+        study.reconstruct(tested=other)
 
 
 def test_test_heads_must_be_test_heads(study):
     with pytest.raises(ArtefactError, match=r"train-0000.h5: .*not of the test split"):
-        study.train(test_shard=study.shards[0])
-    with pytest.raises(ArtefactError, match=r"test-0000.h5: .*other settings than those asked"):
-        study.train(test_sets=study.sets | {"seed": 9})
+        study.train(validation_shard=study.shards[0])
 
 
 def test_other_files_are_no_reconstructors(study, tmp_path):

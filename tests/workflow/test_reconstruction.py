@@ -4,9 +4,12 @@ import signal
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from checkouts import ROOT, Checkout, kill_once
+
+from shadowmill.defenses.private import epsilon as privacy_budget
 
 NAME = "reconstruction_small"
 SETTING = f"results/{NAME}/class_size-2"
@@ -43,7 +46,7 @@ def test_what_runs(untouched):
         "dataset": 1,
         "backbone": 1,
         "deep_features": 1,
-        "train_heads": (10 + 9) + (20 + 9),  # twice the seeds with twice the examples
+        "train_heads": (10 + 9 + 1) + (20 + 9 + 1),  # twice the seeds with twice the examples
         "weight_statistics": 2,
         "train_reconstructor": 2,
         "reconstruct": 2,
@@ -82,7 +85,7 @@ def test_another_class_size_leaves_the_others_alone(ended):
     config["reconstructions"][NAME]["sweep"]["class_size"].append(3)
     ended.configure(config)
     planned = ended.planned()
-    assert planned["train_heads"] == 30 + 9
+    assert planned["train_heads"] == 30 + 9 + 1
     assert planned["train_reconstructor"] == 1
 
 
@@ -137,3 +140,73 @@ def test_killed_again_and_again(untouched, ended_once):
 def test_members_are_told_from_others(ended):
     with h5py.File(ended.folder / SETTING / "membership.h5") as file:
         assert len(file["score_in"]) == len(file["score_out"]) > 100
+
+
+# What the small reconstruction leaves out: binary heads with a hidden layer, trained privately,
+# whose weights are written out; a reconstructor that is tried on the heads of another study.
+HEADS = {"epochs": 20, "learning_rate": 0.05, "init_std": 0.002}
+COMMON = {
+    "backbone": "digits_low",
+    "dataset": "digits",
+    "classes": [5, 6, 7, 8, 9],
+    "test_fraction": 0.4,
+    "train_heads": {"seeds": 3, "per_seed": 90},
+    "test_heads": 50,
+}
+NETWORK = {"image_size": 8, "width": 4, "steps": 20}
+OTHERS = {
+    "private": COMMON
+    | {
+        "task": "binary",
+        "positive": [5, 7, 9],
+        "heads": HEADS | {"hidden": 4, "privacy": {"noise_multiplier": 1, "max_grad_norm": 1}},
+        "sweep": {"noise_multiplier": [1, 4]},
+        "materialise": True,
+        "reconstructor": NETWORK | {"conditional": False},
+    },
+    "plain": COMMON | {"heads": HEADS, "reconstructor": NETWORK},
+    "away": COMMON
+    | {
+        "heads": HEADS | {"optimizer": "adam", "learning_rate": 0.001},
+        "stream": True,
+        "test_on": "plain",
+        "reconstructor": NETWORK,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    config = configuration() | {"build": ["private"], "reconstructions": OTHERS}
+    checkout = Checkout.create(tmp_path_factory.mktemp("others") / "checkout", config)
+    checkout.run("private", "results/away/tables/reconstruction.csv")
+    return checkout
+
+
+def test_noise_is_shown_as_the_privacy_that_it_gives(others):
+    table = pd.read_csv(others.results / "private" / "tables" / "reconstruction.csv")
+    epsilon = table.groupby("setting")["epsilon"].unique()
+    rate, delta, steps = 0.5, 5**-1.1, 40
+    for noise in (1, 4):
+        (found,) = epsilon[f"noise_multiplier-{noise}"]
+        assert found == pytest.approx(privacy_budget(noise, rate, steps, delta), rel=1e-6)
+    assert (others.results / "private" / "figures" / "sweep.png").exists()
+    assert set(table["class"]) == {"all"}  # not conditional
+
+
+def test_weights_are_written_where_they_are_asked_for(others):
+    size = 4 * (64 + 1) + 4 + 1
+    with h5py.File(others.results / "private/noise_multiplier-1/heads/train-0000.h5") as file:
+        assert file["weights"].shape == (90, size)
+    with h5py.File(others.results / "plain/default/heads/test-0000.h5") as file:
+        assert "weights" not in file
+
+
+def test_a_reconstructor_is_tried_on_other_heads(others):
+    own = others.results / "away" / "default" / "heads"
+    assert [path.stem for path in own.glob("test-*")] == ["test-9999"]  # of the learning curve
+    with (
+        h5py.File(others.results / "away" / "default" / "reconstructions.h5") as found,
+        h5py.File(others.results / "plain" / "default" / "heads" / "test-0000.h5") as tested,
+    ):
+        np.testing.assert_array_equal(found["indices"][()], tested["indices"][()])

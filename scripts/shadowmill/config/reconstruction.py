@@ -8,6 +8,11 @@ from typing import Any
 from shadowmill.data import DATASETS
 from shadowmill.errors import ConfigError
 
+# The heads of learning curves: few, on a permutation of their own, so that more test heads do not
+# train the reconstructor again.
+VALIDATION_SHARD = "test-9999"
+_VALIDATION_HEADS = 100
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -81,7 +86,7 @@ class Reconstruction:
         ((parameter, values),) = self.sweep.items()
         return tuple(
             Setting(
-                f"{parameter}-{value if isinstance(value, str) else f'{value:g}'}",
+                f"{parameter}-{value}",
                 parameter,
                 value,
                 with_value(self.heads, parameter, value),
@@ -132,9 +137,11 @@ class Reconstruction:
         seeds = 1 + self.membership_seeds
         return [f"test-{seed:04d}" for seed in range(seeds)] if self.membership_seeds else []
 
-    def shard_size(self, setting: Setting, split: str) -> int:
-        """Number of heads of a shard."""
-        heads = self.test_heads if split == "test" else self.train_heads["per_seed"]
+    def shard_size(self, setting: Setting, shard: str) -> int:
+        """Number of heads of a shard, by its name."""
+        heads = self.train_heads["per_seed"] if shard.startswith("train") else self.test_heads
+        if shard == VALIDATION_SHARD:
+            heads = min(heads, _VALIDATION_HEADS)
         return heads // self._per_class_size(setting)
 
     def set_settings(self, setting: Setting) -> dict[str, Any]:

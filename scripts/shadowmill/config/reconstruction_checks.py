@@ -1,6 +1,7 @@
 """Checks of backbones and reconstructions that a schema cannot make."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from shadowmill.config.messages import unknown
@@ -10,6 +11,7 @@ from shadowmill.reconstruction.backbones import BACKBONES
 
 # Annotations beyond labels: persons and attributes are known of no other data set.
 _ANNOTATED = "celeba"
+_LEAST_PERCEPTUAL = 16  # pixels; VGG-16 halves the size four times
 
 
 def backbone_faults(key: str, backbone: Mapping[str, Any]) -> Iterator[str]:
@@ -64,6 +66,7 @@ def reconstruction_faults(key: str, name: str, raw: Mapping[str, Any]) -> Iterat
     if given["backbone"] not in backbones:
         faults.append(f"{key}.backbone: {unknown('backbone', given['backbone'], backbones)}")
     faults += [*_task_faults(key, given), *_head_faults(f"{key}.heads", given)]
+    faults += _perceptual_faults(f"{key}.reconstructor", given["reconstructor"])
     yield from faults
     if faults or next(backbone_faults("", backbones[given["backbone"]]), None):
         return
@@ -92,6 +95,11 @@ def _task_faults(key: str, given: Mapping[str, Any]) -> Iterator[str]:
             )
     if "random_labels" in given and task != "multiclass":
         yield f"{key}.random_labels: is for the task multiclass; remove it"
+    if given["membership_seeds"] == 1:
+        yield (
+            f"{key}.membership_seeds: 1 is too few, each example needs two shadows at least; ten "
+            "or more are sensible, 0 leaves the attack out"
+        )
     if task != "identity":
         return
     if given["dataset"] != _ANNOTATED:
@@ -130,6 +138,22 @@ def _head_faults(place: str, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"{place}.privacy: missing; the sweep over noise_multiplier needs it"
 
 
+def _perceptual_faults(place: str, reconstructor: Mapping[str, Any]) -> Iterator[str]:
+    if "perceptual" not in reconstructor:
+        return
+    if reconstructor["image_size"] < _LEAST_PERCEPTUAL:
+        yield (
+            f"{place}.perceptual: needs images of {_LEAST_PERCEPTUAL} pixels or more, image_size "
+            f"is {reconstructor['image_size']}; remove it"
+        )
+    for name, path in reconstructor["perceptual"].items():
+        if not Path(path).exists():
+            yield (
+                f"{place}.perceptual.{name}: there is no file {path}; docs/reconstruction.md says "
+                "where to get it"
+            )
+
+
 def _split_faults(key: str, given: Mapping[str, Any], backbone: Mapping[str, Any]) -> Iterator[str]:
     has_test_set = DATASETS[given["dataset"]].test_size != 0
     if has_test_set and "test_fraction" in given:
@@ -166,6 +190,22 @@ def _size_faults(
                 f"{key}.{place}: leaves {number} heads a permutation at a class size of "
                 f"{setting.class_size}. Give at least {2 * setting.class_size}"
             )
+        available = _available(study, split)
+        if study.task != "identity" and available and number * size > available:
+            yield (
+                f"{key}.{place}: {number} heads of {size} examples each (class size "
+                f"{setting.class_size}) need {number * size} different ones, and {study.dataset} "
+                f"has {available} for {split} heads. Give fewer"
+            )
+
+
+def _available(study: Reconstruction, split: str) -> int | None:
+    """Examples that heads of a split are trained on, of all classes; None where not known."""
+    row = DATASETS[study.dataset]
+    if study.test_fraction is None or row.pool_size is None:
+        return row.test_size if split == "test" else row.pool_size
+    share = study.test_fraction if split == "test" else 1 - study.test_fraction
+    return round(share * row.pool_size)
 
 
 def _test_on_faults(place: str, study: Reconstruction, raw: Mapping[str, Any]) -> Iterator[str]:
@@ -184,9 +224,24 @@ def _test_on_faults(place: str, study: Reconstruction, raw: Mapping[str, Any]) -
         ("task", study.task, other.task),
         ("classes", study.num_groups, other.num_groups),
         ("class size", study.settings[0].class_size, other.settings[0].class_size),
+        ("hidden units", study.heads["hidden"], other.heads["hidden"]),
     ):
         if here != there:
             yield (
                 f"{place}: heads of {other.name} are of another kind, {what} {there} instead of "
                 f"{here}. Name a reconstruction that agrees"
             )
+    if study.membership_seeds:
+        yield (
+            f"{place.rpartition('.')[0]}.membership_seeds: with test_on there is no membership "
+            "attack, it would be on other heads; set it to 0"
+        )
+    if study.dataset == other.dataset and DATASETS[study.dataset].test_size == 0:
+        for key in ("seed", "classes", "test_fraction", "random_labels"):
+            here, there = getattr(study, key), getattr(other, key)
+            if here != there:
+                yield (
+                    f"{place}: {other.name} has {key} {there}, and this reconstruction {here}; "
+                    f"with another one, examples of {study.dataset} that the one tests on are "
+                    "trained on by the other. Give both the same"
+                )

@@ -8,6 +8,7 @@ Legend: H heads of a seed, N examples of a set, S seeds, E = H·N examples of th
 units of the first layer, O outputs.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +31,10 @@ from shadowmill.reconstruction.sets import layout
 from shadowmill.reconstruction.shards import HeadStore
 from shadowmill.scores.statistics import logit_scaled_confidence
 
+log = logging.getLogger(__name__)
+
 _HEADS_TOGETHER = 1024
+_FEWEST_SHADOWS = 2  # IN and OUT, of an example
 
 
 def head_membership(
@@ -74,22 +78,26 @@ def head_membership(
     indices_SE = store.indices(np.arange(store.num_heads)).reshape(len(shards), -1)
     score_in_E, score_out_E = score(inside, outside, indices_SE)
     num_rows = indices_SE.shape[1] // num_heads
-    is_member = np.repeat([True, False], len(score_in_E))
+    arrays = {
+        "indices": indices_SE[0],
+        "head": np.repeat(np.arange(num_heads), num_rows),
+        "group_row": np.tile(np.arange(num_rows), num_heads),
+        "score_in": score_in_E,
+        "score_out": score_out_E,
+    }
+    scored_E = ~np.isnan(score_in_E)
+    log.info("%d examples scored, %d left out", scored_E.sum(), np.count_nonzero(~scored_E))
+    arrays = {name: array[scored_E] for name, array in arrays.items()}
+    is_member = np.repeat([True, False], len(arrays["score_in"]))
     storage.write_hdf5(
         output,
-        {
-            "indices": indices_SE[0],
-            "head": np.repeat(np.arange(num_heads), num_rows),
-            "group_row": np.tile(np.arange(num_rows), num_heads),
-            "score_in": score_in_E,
-            "score_out": score_out_E,
-        },
+        arrays,
         provenance(
             {"sets": store.sets, "heads": store.settings},
             time.monotonic() - start,
             device=devices.describe(device),
         ),
-        auc=auc(np.concatenate([score_in_E, score_out_E]), is_member),
+        auc=auc(np.concatenate([arrays["score_in"], arrays["score_out"]]), is_member),
         version=HEADS_VERSION,
     )
 
@@ -178,10 +186,11 @@ def score(
         indices_SE: the examples; each seed has each of them once at most, and perhaps not all.
 
     Returns:
-        (E,) scores in the head that was trained on the example, (E,) in the one that was not.
+        (E,) scores in the head that was trained on the example, (E,) in the one that was not. NaN
+        for an example that is in fewer than two of the other seeds.
 
     Raises:
-        ConfigError: an example is in fewer than two of the other seeds.
+        ConfigError: most examples are.
     """
     num_seeds, num_examples = indices_SE.shape
     targets_E = indices_SE[0]
@@ -195,13 +204,14 @@ def score(
         is_there_SE[seed] = found >= 0
         # Confidences of an example that is not there are never looked at.
         phi_SEK[seed] = np.stack([inside_SE[seed, found], outside_SE[seed, found]], axis=1)
-    fewest = is_there_SE[1:].sum(axis=0).min()
-    if fewest < 2:
+    enough_E = is_there_SE[1:].sum(axis=0) >= _FEWEST_SHADOWS
+    if 2 * enough_E.sum() < num_examples:
         raise ConfigError(
-            f"membership_seeds: an example of the test heads is in heads of {fewest} of the "
-            f"{num_seeds - 1} further seeds, and at least 2 are needed. Raise membership_seeds or "
-            "test_heads."
+            f"membership_seeds: {num_examples - enough_E.sum()} of the {num_examples} examples of "
+            f"the test heads are in heads of fewer than {_FEWEST_SHADOWS} of the "
+            f"{num_seeds - 1} further seeds. Raise membership_seeds or test_heads."
         )
+    phi_SEK, is_there_SE = phi_SEK[:, enough_E], is_there_SE[:, enough_E]
     # Seen from an example, the head that holds it and the next one are two shadows, whatever they
     # are to other examples; LiRA looks at each example by itself.
     none_SE = np.zeros_like(is_there_SE)
@@ -214,5 +224,6 @@ def score(
     targets = ScoreBank(
         np.moveaxis(phi_SEK[0], 1, 0)[..., None], np.stack([yes_E, no_E]), np.stack([no_E, yes_E])
     )
-    score_in_E, score_out_E = lira(shadows, targets, mode="fixed")
-    return score_in_E, score_out_E
+    score_2E = np.full((2, num_examples), np.nan)
+    score_2E[:, enough_E] = lira(shadows, targets, mode="fixed")
+    return score_2E[0], score_2E[1]

@@ -55,14 +55,11 @@ def train_reconstructor(
     data_path: str,
     features_path: str,
     shards: Sequence[str],
-    test_data_path: str,
-    test_features_path: str,
-    test_shard: str,
+    validation_shard: str,
     statistics_path: str,
     output: str,
     curve_output: str,
     sets: Mapping[str, Any],
-    test_sets: Mapping[str, Any],
     heads: Mapping[str, Any],
     reconstructor: Mapping[str, Any],
     state_folder: str,
@@ -81,15 +78,11 @@ def train_reconstructor(
         data_path: the prepared data set that the heads were trained on.
         features_path: its features.
         shards: heads of the train split.
-        test_data_path: the data set of the test heads; another one if a reconstructor for one is
-            tried on another.
-        test_features_path: its features.
-        test_shard: heads of its test split.
+        validation_shard: heads of the test split, for the learning curve.
         statistics_path: of the weights of `shards`.
         output: safetensors file to write.
         curve_output: CSV file to write.
         sets: settings of the sets of the heads.
-        test_sets: of the test heads.
         heads: settings of the heads.
         reconstructor: `conditional`, whether it is told the group of the example to draw;
             `image_size`; `width`; `batch_size`; `learning_rate` of Adam; `steps`; `stream`, whether
@@ -104,8 +97,7 @@ def train_reconstructor(
         Interrupted: asked to stop by a signal; a checkpoint was written.
         TrainingError: the reconstructor diverged, or streamed heads did.
         ArtefactError: a file is missing or damaged, or files do not belong together.
-        ConfigError: the test heads do not fit the reconstructor, or images are too small for the
-            perceptual distance.
+        ConfigError: images are too small for the perceptual distance.
     """
     device = devices.claim(execution["device"], threads)
     settings = {"sets": dict(sets), "heads": dict(heads), "reconstructor": dict(reconstructor)}
@@ -123,8 +115,10 @@ def train_reconstructor(
         backbone_identity=features.backbone_identity,
         statistics_digest=statistics.digest,
     )
-    test_heads = HeldOutHeads(
-        test_shard, test_features_path, test_data_path, test_sets, interface, statistics, device
+    source = _source(shards, features_path, data_path, settings, device)
+    _check_statistics(statistics_path, statistics, source, settings)
+    validation_heads = HeldOutHeads(
+        validation_shard, features_path, data_path, sets, interface, statistics, device
     )
     perceptual, files = None, reconstructor["perceptual"] or {}
     if files:
@@ -133,13 +127,10 @@ def train_reconstructor(
     identity = digest(
         [
             *(RECONSTRUCTOR_VERSION, settings, interface.statistics_digest, data.digest),
-            *(array_digest(test_heads.indices_HN), test_heads.features_digest),
-            test_heads.settings,
+            *(array_digest(validation_heads.indices_HN), validation_heads.features_digest),
             *(weights_digest(path) for path in files.values()),
         ]
     )
-    source = _source(shards, features_path, data_path, settings, device)
-    _check_statistics(statistics_path, statistics, source, settings)
     folder, seed = Path(state_folder), reconstructor["seed"]
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", identity)
     with (
@@ -151,7 +142,7 @@ def train_reconstructor(
             Batches(
                 source, statistics, head_layout, images, seed, reconstructor["steps"], executor
             ),
-            Validation(test_heads, statistics, seed),
+            Validation(validation_heads, statistics, seed),
             perceptual,
             reconstructor,
         )

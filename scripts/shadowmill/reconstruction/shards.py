@@ -8,6 +8,7 @@ Legend: n examples of the data set, d features, H heads, B of them in a batch, N
 D numbers of the flattened weights.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -26,6 +27,8 @@ from shadowmill.reconstruction.features import read_features
 from shadowmill.reconstruction.head_trainer import Chunk, HeadTrainer, head_key
 from shadowmill.reconstruction.heads import Heads, flattened_size, weights
 from shadowmill.reconstruction.heads.draws import Key
+
+log = logging.getLogger(__name__)
 
 # Above all permutation seeds of shards.
 _FIRST_STREAMED_SEED = 10**9
@@ -87,6 +90,10 @@ def train_shard(
             for name, array in _arrays(chunk, materialise).items():
                 parts.setdefault(name, []).append(array)
             bar.update(len(chunk.heads))
+    arrays = {name: np.concatenate(each) for name, each in parts.items()}
+    if heads["restart"]:
+        failed = np.count_nonzero(arrays["losses"] >= heads["restart"]["above"])
+        log.info("%d of %d heads never came below the loss they should", failed, num_heads)
     facts = {
         "sets": dict(sets),
         "heads": dict(heads),
@@ -97,7 +104,7 @@ def train_shard(
     }
     storage.write_hdf5(
         output,
-        {name: np.concatenate(arrays) for name, arrays in parts.items()},
+        arrays,
         provenance(facts, time.monotonic() - start, device=devices.describe(device)),
         **facts,
     )
