@@ -21,7 +21,7 @@ rule attack:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        adversary=adversary_of,
+        adversary=who_attacks,
         drop_unhealthy=lambda wildcards: study_of(wildcards).unhealthy_shadows == "drop",
         code=code_of("run_attack.py"),
     script:

@@ -161,6 +161,13 @@ def shadow_scores(wildcards):
     return files_of_scores(wildcards, study.shadow_blocks, study=study.shadow_study)
 
 
+def who_attacks(wildcards):
+    """The adversary, or that shadows are another study's, and tell nothing of each other here."""
+    adversary = adversary_of(wildcards)
+    is_shared = study_of(wildcards).shadows and adversary == "adaptive"
+    return "shared" if is_shared else adversary
+
+
 def adversary_scores(wildcards):
     """Score files of the shadows that an adversary attacks a configuration with."""
     study = study_of(wildcards)

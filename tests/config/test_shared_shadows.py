@@ -36,6 +36,13 @@ FAULTS = {
         {"architectures": ["resnet20"]},
         "halves lacks resnet20 among its architectures",
     ),
+    "other pruning": (
+        {
+            "variants": ["dense", "dense+label_smoothing-0.1", "static-0.5"],
+            "pruning": {"static": {"epoch": 2}},
+        },
+        "halves prunes static by {'epoch': 1}, this study by {'epoch': 2}",
+    ),
     "scores that are not there": (
         {"attacks": ["lira_offline", "curvature_nll"]},
         "the scores of halves have no curvature_finite_difference",
@@ -45,6 +52,9 @@ FAULTS = {
 
 @pytest.mark.parametrize(("changes", "message"), FAULTS.values(), ids=FAULTS)
 def test_fault_of_sharing(raw, shared, faults, changes, message):
+    if "pruning" in changes:
+        halves = raw["studies"]["halves"]
+        halves |= {"variants": changes["variants"], "pruning": {"static": {"epoch": 1}}}
     shared |= changes
     (line,) = faults(raw)
     assert line.startswith("studies.prefixes.shadows: ")
@@ -73,3 +83,32 @@ def test_curvature_is_asked_for_by_attacks_alone(raw, study):
         "step": 1e-3,
     }
     assert settings["max_phi"] is True
+
+
+ORDERS = {
+    "unknown": ("results/halve/digits/small_convnet/dense/mean_curvature.csv", "no study 'halve'"),
+    "other data": (
+        "results/main/cifar10/small_convnet/dense/mean_curvature.csv",
+        "is about cifar10, the study about other data",
+    ),
+    "no curvature": (
+        "results/other/digits/small_convnet/dense/mean_curvature.csv",
+        "no attack of other looks at curvature",
+    ),
+}
+
+
+@pytest.mark.parametrize(("scores", "message"), ORDERS.values(), ids=ORDERS)
+def test_fault_of_an_order(raw, faults, scores, message):
+    raw["studies"]["main"]["attacks"].append("curvature_nll")
+    raw["studies"]["prefixes"]["subsets"]["scores"] = scores
+    (line,) = faults(raw)
+    assert line.startswith("studies.prefixes.subsets.scores: ")
+    assert message in line
+
+
+def test_an_order_by_another_study(raw, study):
+    scores = "results/main/digits/small_convnet/dense/mean_curvature.csv"
+    raw["studies"]["main"]["attacks"].append("curvature_nll")
+    raw["studies"]["prefixes"]["subsets"]["scores"] = scores
+    assert study("prefixes").subsets["scores"] == scores

@@ -19,7 +19,8 @@ def ended(tmp_path_factory):
     checkout = Checkout.create(tmp_path_factory.mktemp("curvature") / "checkout", SHIPPED)
     checkout.run(
         "curvature_quickstart",
-        *(f"results/{name}/figures/subset_sizes.png" for name in SMALL[:2]),
+        SMALL[0],
+        f"results/{SMALL[1]}/figures/subset_sizes.png",
         "results/curvature_dp_small/figures/epsilon.png",
     )
     return checkout
@@ -67,6 +68,15 @@ def test_shadows_of_the_first_study_serve_the_subsets(ended, study):
     assert set(table(ended, study, "membership_metrics")["target"]) > {"target-0-100"}
 
 
+def test_shadows_of_another_study_are_not_what_is_judged(ended):
+    metrics = table(ended, SMALL[0], "membership_metrics")
+    assert set(metrics["adversary"]) == {"shared"}
+    assert not metrics["target"].str.startswith("shadows").any()
+    assert "targets-pooled" in set(metrics["target"])
+    differences = table(ended, SMALL[0], "attack_differences")
+    assert set(differences["target"]) == {"targets-mean", "targets-pooled"}
+
+
 def test_low_subsets_have_the_lowest_curvature(ended):
     order = pd.read_csv(ended.results / "curvature_quickstart" / CELL / "mean_curvature.csv")
     lowest = order.sort_values("score", kind="stable")["example"].to_numpy()[:200]
@@ -78,7 +88,7 @@ def test_low_subsets_have_the_lowest_curvature(ended):
 
 def test_private_targets_face_shadows_of_both_kinds(ended):
     found = table(ended, "curvature_dp_small", "membership_metrics")
-    private = found[found["variant"] == "dense+dp_sgd-10"]
+    private = found[found["variant"] == "dense+dp_sgd-50"]
     assert set(private["adversary"]) == {"adaptive", "non_adaptive"}
 
 

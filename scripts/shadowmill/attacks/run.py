@@ -106,7 +106,8 @@ def run_attack(
         attack: name in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows.
-        adversary: `adaptive`, or who trained the shadows otherwise: `non_adaptive`, `original`.
+        adversary: `adaptive`; who trained the shadows otherwise, `non_adaptive` or `original`; or
+            `shared` if the shadows are those of another study, whose targets are made otherwise.
         drop_unhealthy: whether shadows that did not converge are left out.
         data_path: the prepared data set, for attacks that need the examples themselves.
         output: HDF5 file to write.
@@ -159,6 +160,7 @@ def run_attack(
 # Settings in which an adversary's shadows may differ from the targets.
 _TREATMENT = {
     "adaptive": (),
+    "shared": (),
     "non_adaptive": ("defense",),
     "original": ("defense", "pruning", "recipe", "pretraining"),
 }

@@ -10,6 +10,7 @@ from shadowmill.attacks import ATTACKS
 from shadowmill.config.fit import fit_faults, pruning_faults
 from shadowmill.config.messages import suggestion, unknown
 from shadowmill.config.reconstruction_checks import backbone_faults, reconstruction_faults
+from shadowmill.config.sharing import order_faults, shadow_faults
 from shadowmill.config.study import Variant
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
@@ -70,7 +71,8 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             *_variant_faults(key, study),
             *pruning_faults(key, study),
             *_protocol_faults(key, study),
-            *_shadow_faults(f"{key}.shadows", name, studies),
+            *shadow_faults(f"{key}.shadows", name, studies),
+            *order_faults(f"{key}.subsets.scores", name, studies),
         ]
         yield from faults or _study_faults(key, study, raw["recipes"])
     for name, backbone in raw["backbones"].items():
@@ -200,47 +202,6 @@ def _protocol_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
         )
     if disjoint and "subsets" in study:
         yield f"{key}.subsets: needs the protocol half; use that, or remove this key"
-
-
-# What studies that share their shadows must agree in.
-_OF_SHADOWS = (
-    *("recipe", "fine_tune", "protocol", "validation", "seed", "num_shadows", "models_per_job"),
-    *("defenses", "queries", "curvature"),
-)
-
-
-def _shadow_faults(place: str, name: str, studies: Mapping[str, Any]) -> Iterator[str]:
-    study = studies[name]
-    if "shadows" not in study:
-        return
-    others = [other for other in studies if other != name]
-    if study["shadows"] not in others:
-        yield f"{place}: {unknown('other study', study['shadows'], others)}"
-        return
-    other = studies[study["shadows"]]
-    if "shadows" in other:
-        yield f"{place}: {study['shadows']} has its own from {other['shadows']}; name that one"
-    for key in _OF_SHADOWS:
-        if study.get(key) != other.get(key):
-            yield (
-                f"{place}: {study['shadows']} has {key} {other.get(key)}, this study "
-                f"{study.get(key)}. Shadows can be shared where they agree"
-            )
-    for key in ("datasets", "architectures", "variants"):
-        missing = [part for part in study[key] if part not in other[key]]
-        if missing:
-            yield f"{place}: {study['shadows']} lacks {', '.join(missing)} among its {key}"
-    of_shadows = [n for n in study["attacks"] if n in ATTACKS]
-    lacking = frozenset().union(*(ATTACKS[n].needs for n in of_shadows)) - {"features"}
-    for attack in other["attacks"]:
-        lacking -= ATTACKS[attack].needs if attack in ATTACKS else frozenset()
-    always = {"labels", "entropy", "modified_entropy", "population_phi", "population_labels"}
-    if lacking - always:
-        yield (
-            f"{place}: the scores of {study['shadows']} have no "
-            f"{', '.join(sorted(lacking - always))}, which attacks of this study need; list one of "
-            "them there too"
-        )
 
 
 def _validation_faults(

@@ -178,7 +178,7 @@ def plot_subset_sizes(membership_path: str, attacks: Sequence[str], outputs: Seq
         axes, settings, strict=True
     ):
         below = style.variant_title(Variant.parse(variant))
-        if adversary != "adaptive":
+        if adversary not in ("adaptive", "shared"):
             below += f" ({adversary.replace('_', '-')})"
         for panel, (metric, (quantity, chance)) in zip(row, _METRICS.items(), strict=True):
             panel.axhline(chance, **style.CHANCE)

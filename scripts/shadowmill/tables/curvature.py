@@ -32,7 +32,8 @@ _METRICS = tuple(metric for metrics, _ in _SHOWN.values() for metric in metrics)
 _SETTING = ["dataset", "architecture", "variant", "adversary"]
 _ATTACK = ["study", *_SETTING, "attack"]
 _NOTE = r"""% percentages, mean ± deviation over targets; TPR at a false-positive rate
-% ours: threshold of balanced accuracy fixed on shadows; oracle: chosen on the target, as published
+% ours: threshold of balanced accuracy fixed on shadows; oracle: the best on the target itself;
+% published: at the point of equal errors on the target itself
 % needs \usepackage{booktabs}
 """
 
