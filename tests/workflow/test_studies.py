@@ -94,11 +94,12 @@ def test_a_defence_faces_both_adversaries(pruning_attacks):
     assert (auc["value"].astype(float) > 0.55).all()
 
 
-def test_one_more_attack_runs_alone(pruning_attacks, tmp_path):
+def test_one_more_attack_trains_nothing_again(pruning_attacks, tmp_path):
     checkout = pruning_attacks.copy(tmp_path / "checkout")
     checkout.configure(SHIPPED)
     target = "results/pruning_attacks_small/digits/resnet20/dense/attacks/nn.h5"
-    assert checkout.planned(target) == {"attack_by_network": 1}
+    # Networks want logits, which no other attack did.
+    assert checkout.planned(target) == {"score_block": 2, "attack_by_network": 1}
     checkout.run(target)
     scores = read_attack(str(checkout.folder / target))
     assert scores.score_TN.shape == (1, 1797)
