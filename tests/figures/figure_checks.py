@@ -88,3 +88,8 @@ def panels_of(figure):
 
 def labels_of(axes):
     return axes.get_legend_handles_labels()[1]
+
+
+def lines_of(panel):
+    """Data of each line of a panel by its label."""
+    return {line.get_label(): np.array(line.get_data()) for line in panel.get_lines()}

@@ -1,6 +1,5 @@
 """Backbones: networks trained, or tuned from published weights, in phases."""
 
-import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,7 @@ from shadowmill.reconstruction.backbones.files import weights_digest, write_back
 from shadowmill.reconstruction.backbones.trainer import Pretrainer
 from shadowmill.training import checkpoint
 from shadowmill.training.forward import precision
-from shadowmill.training.loop import run
-
-log = logging.getLogger(__name__)
+from shadowmill.training.loop import run_from_checkpoint
 
 
 def pretrain(
@@ -66,13 +63,9 @@ def pretrain(
     )
     trainer = Pretrainer(examples, settings)
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", identity)
-    if saved.restore(trainer):
-        log.info("continuing at step %d of %d", trainer.step, trainer.total_steps)
     title = BACKBONES[settings["architecture"]].title
     with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
-        run(trainer, f"backbone {title}", interruption, saved)
-        # Whatever happens to the output, a rerun need not train again.
-        saved.save(trainer)
+        run_from_checkpoint(trainer, f"backbone {title}", interruption, saved)
     facts = provenance(
         settings,
         trainer.seconds,

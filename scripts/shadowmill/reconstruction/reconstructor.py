@@ -5,7 +5,6 @@ Balle, Cherubin & Hayes (2022, arXiv:2201.04845) introduced such reconstructors;
 Regime", but for the order of the heads, which is drawn anew for every epoch.
 """
 
-import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, digest, provenance
 from shadowmill.reconstruction import RECONSTRUCTOR_VERSION
 from shadowmill.reconstruction.backbones.files import weights_digest
-from shadowmill.reconstruction.features import read_features
+from shadowmill.reconstruction.features import Features, read_features
 from shadowmill.reconstruction.head_batches import (
     Batches,
     ExampleImages,
@@ -39,15 +38,13 @@ from shadowmill.reconstruction.reconstructor_trainer import (
     ReconstructorTrainer,
     Validation,
 )
-from shadowmill.reconstruction.sets import layout
+from shadowmill.reconstruction.sets import Layout, layout
 from shadowmill.reconstruction.shards import HeadStore, HeadStream
 from shadowmill.reconstruction.statistics import Statistics, read_statistics
 from shadowmill.seeds import seed_of
 from shadowmill.training import checkpoint
 from shadowmill.training.forward import precision
-from shadowmill.training.loop import run
-
-log = logging.getLogger(__name__)
+from shadowmill.training.loop import run_from_checkpoint
 
 
 def train_reconstructor(
@@ -105,16 +102,7 @@ def train_reconstructor(
     data = read_data(data_path, features, features_path)
     images = ExampleImages(data.inputs, reconstructor["image_size"], device)
     head_layout = layout(sets, reconstructor["conditional"])
-    interface = Interface(
-        num_weights=statistics.num_kept,
-        num_groups=len(head_layout.candidates_GM),
-        conditional=reconstructor["conditional"],
-        image_size=reconstructor["image_size"],
-        channels=images.num_channels,
-        width=reconstructor["width"],
-        backbone_identity=features.backbone_identity,
-        statistics_digest=statistics.digest,
-    )
+    interface = _interface(reconstructor, statistics, features, head_layout, images)
     source = _source(shards, features_path, data_path, settings, device)
     _check_statistics(statistics_path, statistics, source, settings)
     validation_heads = HeldOutHeads(
@@ -146,11 +134,7 @@ def train_reconstructor(
             perceptual,
             reconstructor,
         )
-        if saved.restore(trainer):
-            log.info("continuing at step %d of %d", trainer.step, trainer.total_steps)
-        run(trainer, title, interruption, saved)
-        # Whatever happens to the outputs, a rerun need not train again.
-        saved.save(trainer)
+        run_from_checkpoint(trainer, title, interruption, saved)
     facts = provenance(
         settings,
         trainer.seconds,
@@ -165,6 +149,25 @@ def train_reconstructor(
     )
     storage.write_text(curve_output, _as_csv(trainer.curve))
     shutil.rmtree(folder)
+
+
+def _interface(
+    reconstructor: Mapping[str, Any],
+    statistics: Statistics,
+    features: Features,
+    head_layout: Layout,
+    images: ExampleImages,
+) -> Interface:
+    return Interface(
+        num_weights=statistics.num_kept,
+        num_groups=len(head_layout.candidates_GM),
+        conditional=reconstructor["conditional"],
+        image_size=reconstructor["image_size"],
+        channels=images.num_channels,
+        width=reconstructor["width"],
+        backbone_identity=features.backbone_identity,
+        statistics_digest=statistics.digest,
+    )
 
 
 def _source(

@@ -41,3 +41,17 @@ def run(trainer: Trainer, title: str, interruption: Interruption, saved: Checkpo
             if trainer.step % trainer.steps_per_epoch == 0:
                 bar.set_postfix(trainer.progress())
     log.info("trained %s: %s", title, bar.postfix)
+
+
+def run_from_checkpoint(
+    trainer: Trainer, title: str, interruption: Interruption, saved: Checkpoint
+) -> None:
+    """Go on from the checkpoint, if there is one, to the end, and keep the state that is reached.
+
+    So a rerun need not train again, whatever happens to what is written after this. Arguments and
+    errors are those of `run`.
+    """
+    if saved.restore(trainer):
+        log.info("continuing at step %d of %d", trainer.step, trainer.total_steps)
+    run(trainer, title, interruption, saved)
+    saved.save(trainer)
