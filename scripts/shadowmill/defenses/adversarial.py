@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.seeds import seed_of
 
 _LEARNING_RATE = 1e-3
@@ -119,11 +120,9 @@ class AttackNetworks:
         Returns:
             Copies, under the names ``KIND/PARAMETER``.
         """
-        state = {f"parameter/{n}": t.detach().clone() for n, t in self._parameters.items()}
-        for name, parameter in self._parameters.items():
-            for kind, tensor in self._optimizer.state[parameter].items():
-                state[f"{kind}/{name}"] = tensor.clone()
-        return state
+        state = {f"parameter/{n}": t.detach() for n, t in self._parameters.items()}
+        state |= optimizer_state(self._optimizer, self._parameters)
+        return {name: tensor.clone() for name, tensor in state.items()}
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -132,16 +131,10 @@ class AttackNetworks:
         Args:
             state: tensors on any device.
         """
-        self._optimizer.state.clear()
-        for key, tensor in state.items():
-            kind, name = key.split("/", 1)
-            parameter = self._parameters[name]
-            if kind == "parameter":
-                parameter.copy_(tensor)
-            else:
-                # Adam counts its steps on the CPU.
-                device = torch.device("cpu") if kind == "step" else parameter.device
-                self._optimizer.state[parameter][kind] = tensor.to(device, copy=True)
+        moments = dict(state)
+        for name, parameter in self._parameters.items():
+            parameter.copy_(moments.pop(f"parameter/{name}"))
+        load_optimizer_state(self._optimizer, self._parameters, moments)
 
 
 def _initialised(num_classes: int, seed: int) -> _AttackNetwork:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shadowmill.errors import TrainingError
+from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.reconstruction.generator import Generator
 from shadowmill.reconstruction.head_batches import Batches
 from shadowmill.reconstruction.held_out import HeldOutHeads
@@ -135,29 +136,20 @@ class ReconstructorTrainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a checkpoint needs: tensors, and what goes into JSON."""
         tensors = {f"network:{n}": tensor for n, tensor in self.network.state_dict().items()}
-        for name, parameter in self._parameters.items():
-            for slot, value in self._optimizer.state[parameter].items():
-                tensors[f"optimizer:{slot}/{name}"] = value
+        moments = optimizer_state(self._optimizer, self._parameters)
+        tensors |= {f"optimizer:{name}": tensor for name, tensor in moments.items()}
         tensors["loss_sum:"] = self._loss_sum
         return tensors, {"step": self.step, "seconds": self.seconds, "curve": self.curve}
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Continue from a checkpoint."""
-        network: dict[str, Tensor] = {}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "loss_sum": {}}
         for key, tensor in tensors.items():
             part, name = key.split(":", 1)
-            if part == "network":
-                network[name] = tensor
-            elif part == "optimizer":
-                slot, name = name.split("/", 1)
-                parameter = self._parameters[name]
-                if tensor.dim():  # moments: in the memory layout of the parameter
-                    restored = torch.empty_like(parameter).copy_(tensor)
-                else:  # the count of steps
-                    restored = tensor.to(self._device)
-                self._optimizer.state[parameter][slot] = restored
-        self.network.load_state_dict(network)
-        self._loss_sum.copy_(tensors["loss_sum:"])
+            parts[part][name] = tensor
+        load_optimizer_state(self._optimizer, self._parameters, parts["optimizer"])
+        self.network.load_state_dict(parts["network"])
+        self._loss_sum.copy_(parts["loss_sum"][""])
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.curve = [list(row) for row in facts["curve"]]

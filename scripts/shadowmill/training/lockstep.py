@@ -19,6 +19,7 @@ from shadowmill.architectures.noise import noise_keys
 from shadowmill.data.store import Data
 from shadowmill.defenses import effective_recipe
 from shadowmill.defenses.losses import objective
+from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.pruning import PruningPlan
 from shadowmill.pruning.masks import compute_masks, masked, prunable
 from shadowmill.seeds import generator
@@ -296,15 +297,9 @@ class Stack:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a checkpoint needs: tensors, and what goes into JSON."""
         history, epochs = self.history.state()
-        optimizer_state = {
-            f"{slot}/{name}": value
-            for name, parameter in self.parameters.items()
-            for slot, value in self.optimizer.state[parameter].items()
-            if isinstance(value, Tensor)
-        }
         parts = {
             "model": self._tensors(),
-            "optimizer": optimizer_state,
+            "optimizer": optimizer_state(self.optimizer, self.parameters),
             "history": history,
             "stopping": self._stopping.state() if self._stopping else {},
             "adversary": self._adversary.state() if self._adversary else {},
@@ -328,12 +323,7 @@ class Stack:
                 own[name].copy_(tensor)
             else:
                 self.masks[name.removeprefix("mask/")] = tensor
-        for key, tensor in parts.get("optimizer", {}).items():
-            slot, name = key.split("/", 1)
-            # Counters of steps stay on the CPU unless the whole step is one kernel.
-            counts = slot == "step" and not self.optimizer.defaults.get("fused")
-            state = self.optimizer.state[self.parameters[name]]
-            state[slot] = tensor.cpu() if counts else tensor
+        load_optimizer_state(self.optimizer, self.parameters, parts.get("optimizer", {}))
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.history.load(parts["history"], facts["history"])
         if self._stopping:

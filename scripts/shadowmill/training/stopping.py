@@ -14,6 +14,9 @@ class EarlyStopping:
 
     A stack goes on until all its models have stopped; what a model does after its own stop is
     forgotten. So a model stops, and is kept, as if it had been trained alone.
+
+    Attributes:
+        all_stopped: whether no model gets better any more.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class EarlyStopping:
         self._best_epoch = torch.full((num_models,), -1, device=device)
         self._last_epoch = torch.full((num_models,), -1, device=device)
         self._best = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        # Kept, for asking at each step would wait for the device each time.
+        self.all_stopped = False
 
     @torch.no_grad()
     def update(self, epoch: int, accuracy: Tensor, tensors: Mapping[str, Tensor]) -> None:
@@ -56,16 +61,12 @@ class EarlyStopping:
                 self._best[name] = torch.zeros_like(tensor)
             self._best[name][better] = tensor.detach()[better]
         self._last_epoch[running & (epoch - self._best_epoch > self._patience)] = epoch
+        self.all_stopped = bool(self.stopped.all())
 
     @property
     def stopped(self) -> Tensor:
         """Which models are no longer looked at, (E,) bool."""
         return self._last_epoch >= 0
-
-    @property
-    def all_stopped(self) -> bool:
-        """Whether no model gets better any more."""
-        return bool(self.stopped.all())
 
     def epochs(self, index: int, finished: int) -> tuple[int, int]:
         """How long a model was trained, and which epoch of it was kept.
@@ -101,3 +102,4 @@ class EarlyStopping:
         self._best_epoch = state.pop("best_epoch")
         self._last_epoch = state.pop("last_epoch")
         self._best = {name.removeprefix("best/"): tensor for name, tensor in state.items()}
+        self.all_stopped = bool(self.stopped.all())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from shadowmill.architectures.noise import KeyedDropout
 from shadowmill.errors import TrainingError
+from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.reconstruction.backbones import BACKBONES, build
 from shadowmill.reconstruction.backbones.augmentation import augmented
 from shadowmill.reconstruction.backbones.examples import Examples
@@ -101,6 +102,10 @@ class Pretrainer:
         if weights is not None:
             load_weights(network, weights, name)
         return network
+
+    @property
+    def _named(self) -> dict[str, nn.Parameter]:
+        return dict(self._network.named_parameters())
 
     @property
     def is_finished(self) -> bool:
@@ -220,13 +225,9 @@ class Pretrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a checkpoint needs: tensors, and what goes into JSON."""
-        moments = self._optimizer.state_dict()["state"] if self._optimizer else {}
+        moments = optimizer_state(self._optimizer, self._named) if self._optimizer else {}
         tensors = {f"network:{n}": t for n, t in self._network.whole_state().items()}
-        tensors |= {
-            f"optimizer:{index}:{slot}": tensor
-            for index, slots in moments.items()
-            for slot, tensor in slots.items()
-        }
+        tensors |= {f"optimizer:{name}": tensor for name, tensor in moments.items()}
         facts = {"step": self.step, "seconds": self.seconds, "history": self.history}
         return tensors | {"running:": self._running}, facts
 
@@ -235,20 +236,15 @@ class Pretrainer:
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.history = facts["history"]
         self._running = tensors["running:"].to(self._device)
-        network: dict[str, Tensor] = {}
-        moments: dict[int, dict[str, Tensor]] = {}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "running": {}}
         for key, tensor in tensors.items():
             part, name = key.split(":", 1)
-            if part == "network":
-                network[name] = tensor
-            elif part == "optimizer":
-                index, slot = name.split(":")
-                moments.setdefault(int(index), {})[slot] = tensor
-        self._network.load_whole_state(network)
+            parts[part][name] = tensor
+        self._network.load_whole_state(parts["network"])
         if self.is_finished or self.step == self._phases[self._phase_index].first_step:
             return  # the next phase, if any, begins with an optimiser of its own
         self._begin(self._phases[self._phase_index])
-        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
+        load_optimizer_state(self._optimizer, self._named, parts["optimizer"])
 
     def final(self, facts: dict[str, Any]) -> BackboneFile:
         """The network as it is written.
