@@ -8,7 +8,7 @@ from pathlib import Path
 
 BENCHMARKS = {
     "training.py": "Training in lock-step",
-    "gpu.py": "Training on a GPU",
+    "gpu_check.py": "A GPU, if there is one",
     "lira.py": "LiRA",
     "rmia.py": "RMIA",
     "curvature.py": "Curvature of the loss",

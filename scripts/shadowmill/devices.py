@@ -37,6 +37,8 @@ def claim(wanted: str, threads: int) -> torch.device:
         )
     if not num_gpus:
         return torch.device("cpu")
+    # Batches are of few sizes, so trying all ways of a convolution once pays.
+    torch.backends.cudnn.benchmark = True
     return torch.device("cuda", free_index(num_gpus) if num_gpus > 1 else 0)
 
 

@@ -117,3 +117,8 @@ def objective(
         alpha = defense["value"]
         return lambda logits, labels, epoch: relaxloss(logits, labels, alpha, epoch, smoothing)
     return lambda logits, labels, epoch: cross_entropy(logits, labels, smoothing)
+
+
+def objective_phase(defense: Mapping[str, Any], epoch: int) -> int:
+    """What of the epoch the objective depends on: two epochs of one phase have the same."""
+    return epoch % 2 if defense["name"] == "relaxloss" else 0

@@ -192,20 +192,27 @@ class BatchSource:
             (E, B, C, H, W) or (E, B, D) float32 normalised inputs and (E, B) int64 labels. With
             Poisson sampling B varies and may be 0.
         """
-        index, draws = self._poisson_batch(step) if self._poisson else self._full_batch(step)
-        if not draws:
+        return self.examples(*self.draws(step))
+
+    def draws(self, step: int) -> list[Tensor]:
+        """What is drawn for a step: indices (E, B), and of each example how it is augmented."""
+        return self._poisson_batch(step) if self._poisson else self._full_batch(step)
+
+    def examples(self, index: Tensor, *augmentation: Tensor) -> tuple[Tensor, Tensor]:
+        """The batches of all models, from what `draws` returned."""
+        if not augmentation:
             return self._pool.plain(index)
-        offset, is_flipped, *corner = draws
+        offset, is_flipped, *corner = augmentation
         images, labels = self._pool.cropped(index, offset, is_flipped)
         if corner:
             images = images.masked_fill(self._blank(*corner), 0)
         return images, labels
 
-    def _full_batch(self, step: int) -> tuple[Tensor, list[Tensor]]:
+    def _full_batch(self, step: int) -> list[Tensor]:
         epoch, within = divmod(step, self._steps)
         if epoch != self._epoch:
             self._draw_epoch(epoch)
-        return self._index[:, within], [draw[:, within] for draw in self._draws]
+        return [draw[:, within] for draw in (self._index, *self._draws)]
 
     def _draw_epoch(self, epoch: int) -> None:
         shape = (self._steps, self._batch_size)
@@ -220,12 +227,12 @@ class BatchSource:
         )
         self._epoch = epoch
 
-    def _poisson_batch(self, step: int) -> tuple[Tensor, list[Tensor]]:
+    def _poisson_batch(self, step: int) -> list[Tensor]:
         # A stream for each step: an epoch of numbers for all members can be gigabytes.
         random, members = generator(self._seeds[0], "poisson", step), self._members[0]
         index = members[random.random(len(members)) < self.sample_rate]
         draws = self._draw_augmentation([random], index.shape)
-        return torch.from_numpy(index[None]).to(self._pool.device), draws
+        return [torch.from_numpy(index[None]).to(self._pool.device), *draws]
 
     def _draw_augmentation(
         self, randoms: Sequence[np.random.Generator], shape: tuple[int, ...]

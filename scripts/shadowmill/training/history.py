@@ -66,7 +66,7 @@ class History:
             self._append("reactivated", back)
             everything = {name: torch.ones_like(mask) for name, mask in masks.items()}
             self._append("mask_overlap", overlap(self._masks or everything, masks), before=1.0)
-            self._masks = dict(masks)
+            self._masks = {name: mask.clone() for name, mask in masks.items()}
         for name, share in shares.items():
             self._append(f"{SPARSITY}/{name}", share)
         self._running.zero_()
@@ -112,8 +112,7 @@ class History:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a checkpoint needs: tensors, and what goes into JSON."""
         tensors = {"running": self._running, "first_bad_step": self._first_bad_step}
-        # Copies: often these are the present masks, and a file holds a tensor under one name.
-        masks = {f"mask/{name}": mask.clone() for name, mask in self._masks.items()}
+        masks = {f"mask/{name}": mask for name, mask in self._masks.items()}
         return tensors | masks, self.epochs
 
     def load(self, tensors: Mapping[str, Tensor], epochs: dict[str, list[list[float]]]) -> None:

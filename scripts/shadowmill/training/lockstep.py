@@ -7,7 +7,7 @@ stack equals model k trained alone, to rounding.
 Legend: E models, B examples of a batch, K classes, V validation examples, L random layers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.func import stack_module_state
 from shadowmill.architectures.noise import noise_keys
 from shadowmill.data.store import Data
 from shadowmill.defenses import effective_recipe
-from shadowmill.defenses.losses import objective
+from shadowmill.defenses.losses import objective, objective_phase
 from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.pruning import PruningPlan
 from shadowmill.pruning.masks import compute_masks, masked, prunable
@@ -27,6 +27,7 @@ from shadowmill.training import steps_per_epoch
 from shadowmill.training.adversary import Adversary
 from shadowmill.training.batches import BatchSource, Pool
 from shadowmill.training.forward import autocast, channels_last_weights, stacked_forward
+from shadowmill.training.graphs import GraphedStep
 from shadowmill.training.history import History
 from shadowmill.training.recipe import learning_rate, optimizer
 from shadowmill.training.spec import ModelSpec, TrainedModel, initial_module
@@ -70,7 +71,7 @@ class Stack:
         self.steps_per_epoch = steps_per_epoch(epoch_size, recipe["batch_size"])
         self.total_steps = recipe["epochs"] * self.steps_per_epoch
         self._plan = PruningPlan.of(settings["pruning"], self.steps_per_epoch)
-        self._objective = objective(defense, recipe)
+        self._defense, self._objective = defense, objective(defense, recipe)
         self._pool = pool
         self._build(specs, settings, data)
         self._forward_stacked = (
@@ -90,9 +91,20 @@ class Stack:
         )
         self._adversary = self._make_adversary(specs, defense, data.num_classes)
         self._stopping = self._make_stopping(specs)
+        self._graphed = GraphedStep(self._descend) if self._is_graphed(compile_mode) else None
         self.step = 0
         self.seconds = 0.0
         self.history = History(self.names, pool.device)
+
+    def _is_graphed(self, compile_mode: str) -> bool:
+        """Whether steps can be captured: on a GPU, with batches of one size and fused optimisers.
+
+        `reduce-overhead` captures graphs of its own.
+        """
+        alike = self._privacy is None and self._adversary is None
+        is_fused = bool(self.optimizer.defaults.get("fused"))
+        on_gpu = self._pool.device.type == "cuda"
+        return on_gpu and alike and is_fused and compile_mode != "reduce-overhead"
 
     def _build(self, specs: Sequence[ModelSpec], settings: Mapping[str, Any], data: Data) -> None:
         """Initialise the networks and stack them."""
@@ -189,23 +201,41 @@ class Stack:
         """One optimiser step of all models."""
         if self._plan.is_due(self.step):
             self._update_masks()
-        self._draw_noise_keys()
+        self._set_noise_keys(self._noise_of_step())
         if self._adversary:
             self._adversary.learn(self._forward_aside, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(
-                self._recipe, self.step, self.total_steps, self.steps_per_epoch
+        self._set_learning_rate()
+        if self._privacy:
+            losses, accuracies = self._private_descend()
+        else:
+            inputs = [self._noise_of_step(), *self._batches.draws(self.step)]
+            losses, accuracies = (
+                self._graphed(self._mode(), inputs) if self._graphed else self._descend(*inputs)
             )
-        self.optimizer.zero_grad()
-        losses, accuracies = self._private_backward() if self._privacy else self._backward()
-        self.optimizer.step()
         self.history.record_step(self.step, losses, accuracies)
         self.step += 1
         if self.step % self.steps_per_epoch == 0:
             self._end_epoch()
 
-    def _backward(self) -> tuple[Tensor, Tensor]:
-        inputs, labels = self._batches.batch(self.step)
+    def _mode(self) -> tuple[Hashable, ...]:
+        """What decides which operations a step consists of."""
+        epoch = self.step // self.steps_per_epoch
+        feedback = self._plan.feedback_at(self.step)
+        return bool(self.masks), feedback, objective_phase(self._defense, epoch)
+
+    def _set_learning_rate(self) -> None:
+        rate = learning_rate(self._recipe, self.step, self.total_steps, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _descend(self, noise_EL: Tensor, *draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and accuracies (E,) of a batch, and a step down its gradient."""
+        self._set_noise_keys(noise_EL)
+        self.optimizer.zero_grad()
+        inputs, labels = self._batches.examples(*draws)
         with autocast(inputs.device):
             logits = self._forward_stacked(
                 self._module, self._weights(self.step), self.buffers, inputs
@@ -214,14 +244,20 @@ class Stack:
         losses = self._objective(logits, labels, self.step // self.steps_per_epoch)
         total = losses + self._adversary.penalty(logits, labels) if self._adversary else losses
         total.sum().backward()
+        self.optimizer.step()
         return losses.detach(), (logits.argmax(dim=2) == labels).float().mean(dim=1)
 
-    def _private_backward(self) -> tuple[Tensor, Tensor]:
+    def _private_descend(self) -> tuple[Tensor, Tensor]:
+        self.optimizer.zero_grad()
         masks = {} if self._plan.feedback_at(self.step) else self.masks
         with torch.no_grad():
             weights = self._weights(self.step)
         batch = self._batches.batch(self.step)
-        return self._privacy.backward(self.parameters, weights, masks, batch, self.step)
+        losses, accuracies = self._privacy.backward(
+            self.parameters, weights, masks, batch, self.step
+        )
+        self.optimizer.step()
+        return losses, accuracies
 
     def _forward_aside(self, inputs: Tensor) -> Tensor:
         """Logits (E, B, K) as in training, but running statistics stay as they are."""
@@ -229,10 +265,8 @@ class Stack:
         with autocast(inputs.device):
             return stacked_forward(self._module, self._weights(self.step), buffers, inputs)
 
-    def _draw_noise_keys(self) -> None:
-        """Give every random layer of every model its key for this step."""
-        if not self._noise:
-            return
+    def _noise_of_step(self) -> Tensor:
+        """The key of every random layer of every model for this step, (E, L)."""
         epoch, within = divmod(self.step, self.steps_per_epoch)
         if epoch != self._noise_epoch:
             shape = (self.steps_per_epoch, len(self._noise))
@@ -241,8 +275,11 @@ class Stack:
             ]
             self._noise_ESL = torch.from_numpy(np.stack(keys)).to(self._pool.device)
             self._noise_epoch = epoch
+        return self._noise_ESL[:, within]
+
+    def _set_noise_keys(self, noise_EL: Tensor) -> None:
         for layer, name in enumerate(self._noise):
-            self.buffers[name] = self._noise_ESL[:, within, layer]
+            self.buffers[name] = noise_EL[:, layer]
 
     @torch.no_grad()
     def _update_masks(self) -> None:
@@ -250,7 +287,9 @@ class Stack:
         weights = {name: self.parameters[name] for name in self._prunable}
         masks = compute_masks(weights, self._prunable, self._criterion, sparsity)
         self.history.record_masks(self.masks, masks)
-        self.masks = masks
+        # In place, as captured steps know the masks by their address.
+        for name, mask in masks.items():
+            self.masks.setdefault(name, mask).copy_(mask)
 
     def _end_epoch(self) -> None:
         accuracy = self._validation_accuracy() if self._stopping else None

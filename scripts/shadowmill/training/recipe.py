@@ -85,11 +85,13 @@ def optimizer(
     """
     parameters = list(parameters)
     common = {"lr": recipe["learning_rate"], "weight_decay": recipe["weight_decay"]}
-    fused = parameters[0].is_cuda or None
-    if recipe["optimizer"] == "adam":
-        return torch.optim.Adam(parameters, **common, fused=fused)
     if recipe["optimizer"] == "rmsprop":
         return torch.optim.RMSprop(parameters, **common, momentum=recipe["momentum"])
+    fused = parameters[0].is_cuda or None
+    if fused:  # on the device, where a captured step finds the rate of each step
+        common["lr"] = torch.tensor(common["lr"], device=parameters[0].device)
+    if recipe["optimizer"] == "adam":
+        return torch.optim.Adam(parameters, **common, fused=fused, capturable=bool(fused))
     return torch.optim.SGD(
         parameters,
         **common,

@@ -1,0 +1,144 @@
+"""What only a GPU can show: training, resume and scores there against the CPU's."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parent / "training"))
+
+from jobs_for_tests import PRIVATE, PRUNING, TRAININGS, features, make_specs, settings_of
+
+from shadowmill.data.readers.digits import digits as read_digits
+from shadowmill.data.store import Data
+from shadowmill.pruning.masks import compute_masks
+from shadowmill.training.batches import Pool
+from shadowmill.training.checkpoint import Checkpoint
+from shadowmill.training.lockstep import Stack
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+KINDS = TRAININGS | {
+    "resnet20": settings_of(PRUNING["dpf"], "resnet20", learning_rate=0.01),
+    "efficientnet_b0": settings_of(PRUNING["dense"], "efficientnet_b0", learning_rate=0.01),
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    whole = read_digits(Path())
+    pixels = whole.inputs / 255
+    return Data(
+        name="digits",
+        kind="image",
+        inputs=whole.inputs,
+        labels=whole.labels,
+        pool_size=len(whole.labels),
+        class_names=whole.class_names,
+        mean=np.array([pixels.mean()]),
+        std=np.array([pixels.std()]),
+        digest="",
+    )
+
+
+def stack_on(device, settings, digits, models=1):
+    data = features(digits) if settings["architecture"] == "mlp" else digits
+    augmentation = settings["recipe"]["augmentation"]
+    pool = Pool(data, len(data.labels), augmentation, torch.device(device))
+    return Stack(make_specs(models), settings, data, pool, 200)
+
+
+def settings_of_kind(kind):
+    if kind in PRIVATE:
+        pytest.importorskip("opacus")
+    return KINDS.get(kind) or PRIVATE[kind]
+
+
+def run(stack, stop=1_000):
+    while not stack.is_finished and stack.step < stop:
+        stack.train_step()
+    return stack
+
+
+@pytest.mark.parametrize("models", [1, 2])
+@pytest.mark.parametrize("kind", [*KINDS, *PRIVATE])
+def test_training_follows_that_on_the_cpu(digits, kind, models):
+    settings = settings_of_kind(kind)
+    if kind in PRIVATE and models > 1:
+        pytest.skip("one model at a time")
+    on_gpu, on_cpu = (run(stack_on(device, settings, digits, models)) for device in ("cuda", "cpu"))
+    assert on_gpu.step == on_cpu.step or "early" in kind
+    for index in range(models):
+        found, expected = on_gpu.final(index).history, on_cpu.final(index).history
+        np.testing.assert_allclose(found["loss"][:2], expected["loss"][:2], rtol=0.15)
+        assert found["sparsity"] == pytest.approx(expected["sparsity"], abs=1e-9)
+
+
+@pytest.mark.parametrize("stop", [2, 7, 13, 24])
+@pytest.mark.parametrize("kind", [*KINDS, *PRIVATE])
+def test_resumed_follows_uninterrupted(digits, kind, stop, tmp_path):
+    settings = settings_of_kind(kind)
+    whole = run(stack_on("cuda", settings, digits))
+    saved = Checkpoint(tmp_path / "c", "digest")
+    saved.save(run(stack_on("cuda", settings, digits), stop))
+    resumed = stack_on("cuda", settings, digits)
+    assert saved.restore(resumed)
+    run(resumed)
+    assert resumed.step == whole.step or "early" in kind
+    found, expected = resumed.final(0), whole.final(0)
+    np.testing.assert_allclose(found.history["loss"], expected.history["loss"], rtol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["dense", "static", "dpf", "adam", "ppb", "relaxloss", "resnet20"])
+def test_a_captured_step_is_the_step(digits, kind):
+    graphed, usual = (stack_on("cuda", KINDS[kind], digits) for _ in range(2))
+    assert graphed._graphed is not None
+    usual._graphed = None
+    run(graphed)
+    run(usual)
+    assert graphed._graphed._captured
+    found, expected = graphed.final(0), usual.final(0)
+    np.testing.assert_allclose(found.history["loss"], expected.history["loss"], rtol=0.02)
+
+
+def test_masks_are_those_of_the_cpu():
+    random = torch.Generator().manual_seed(0)
+    weights = {
+        "a": torch.randn(2, 64, 32, 3, 3, generator=random),
+        "b": torch.randn(2, 128, 64, 3, 3, generator=random).round(decimals=1),  # with ties
+    }
+    companions = dict.fromkeys(weights, ())
+    for sparsity in (0.3, 0.9, 0.999):
+        expected = compute_masks(weights, companions, "global_magnitude", sparsity)
+        moved = {name: weight.cuda() for name, weight in weights.items()}
+        found = compute_masks(moved, companions, "global_magnitude", sparsity)
+        assert all(torch.equal(found[name].cpu(), expected[name]) for name in weights)
+
+
+@pytest.mark.parametrize("architecture", ["small_convnet", "resnet20"])
+def test_scores_are_those_of_the_cpu(digits, architecture):
+    from shadowmill import architectures, devices
+    from shadowmill.scores.score import _Scorer
+    from shadowmill.training.modelfile import ModelFile
+
+    settings = settings_of(PRUNING["dense"], architecture)
+    state = architectures.build(architecture, digits.input_shape, 10, 0).state_dict()
+    file = ModelFile(state, {}, {"settings": settings}, {})
+    asked = {
+        "queries": {"mirror": True, "shift": 1},
+        "logits": True,
+        "sensitivity": True,
+        "curvature": {"estimators": ["finite_difference", "trace"], "probes": 2, "step": 1e-3},
+    }
+    found = []
+    for device in (devices.claim("cuda", 2), torch.device("cpu")):
+        scorer = _Scorer([file], digits, 200, device)
+        found.append(scorer.pool(asked) | scorer.curvature(asked))
+    on_gpu, on_cpu = found
+    for name in ("phi", "logits", "entropy", "modified_entropy"):
+        np.testing.assert_allclose(on_gpu[name], on_cpu[name], rtol=1e-4, atol=1e-4)
+    for name in ("curvature_finite_difference", "curvature_trace"):
+        spread = np.abs(on_cpu[name]).mean()
+        np.testing.assert_allclose(on_gpu[name], on_cpu[name], rtol=0.05, atol=0.05 * spread)
