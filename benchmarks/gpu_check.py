@@ -42,42 +42,32 @@ def measurement(part: str, seconds: int, **arguments: Any) -> Part:
     return Part((str(HERE / "gpu_parts.py"), part, json.dumps(arguments)), seconds)
 
 
-def training(network: str, variant: str = "dense", models: int = 1, **more: Any) -> Part:
-    """A measurement of the trainer."""
-    options = {"mode": "none", "apart": False, "steps": 100 if models == 1 else 30} | more
-    seconds = 60 if options["mode"] == "none" else 150
-    return measurement("train", seconds, network=network, variant=variant, models=models, **options)
-
-
 def parts() -> dict[str, Part]:
     """All parts, those that matter most first."""
     workers = min(16, os.cpu_count() or 1)
+    both = ("resnet18", "resnet20")
     found = {
         "tests": Part(("-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider", *TESTS), 150),
-        "ceilings": measurement("ceilings", 60),
+        "ceilings": measurement("ceilings", 60, networks=both),
     }
-    for network in ("resnet18", "resnet20"):
+    for network in both:
+        one = {"network": network, "variants": ["dense"], "mode": "none", "steps": 30}
         found |= {
-            f"{network}: roofline": measurement("roofline", 60, network=network),
-            f"{network}: plain": measurement(
+            f"{network}, plain loop": measurement(
                 "plain", 90, network=network, workers=workers, epochs=1
             ),
-            f"{network}: dense": training(network),
-            f"{network}: static": training(network, "static"),
-            f"{network}: dpf": training(network, "dpf"),
-            f"{network}: 4 models on streams": training(network, models=4, apart=True),
-            f"{network}: 8 models on streams": training(network, models=8, apart=True),
-            f"{network}: 4 models stacked": training(network, models=4),
-            f"{network}: 8 models stacked": training(network, models=8),
-            f"{network}: dense, compiled": training(network, mode="default"),
+            f"{network}, one model": measurement(
+                "train", 90, **one | {"variants": ["dense", "static", "dpf"], "models": [1]}
+            ),
+            f"{network}, side by side": measurement("train", 90, **one | {"models": [4, 8]}),
         }
-    for network in ("resnet18", "resnet20"):
-        found |= {
-            f"{network}: scoring": measurement("scoring", 60, network=network, curvature=False),
-            f"{network}: curvature": measurement("scoring", 60, network=network, curvature=True),
-            f"{network}: DP-SGD": measurement("dp_sgd", 60, network=network, steps=20),
-        }
+    for network in both:
+        one = {"network": network, "variants": ["dense"], "models": [1], "steps": 30}
+        found[f"{network}, compiled"] = measurement("train", 120, **one | {"mode": "default"})
     return found | {
+        "scoring": measurement("scoring", 60, networks=both, size=10_000),
+        "curvature": measurement("curvature", 60, networks=both, size=1_024),
+        "dp_sgd": measurement("dp_sgd", 90, networks=both, steps=20),
         "masks": measurement("masks", 60),
         "heads": measurement("heads", 60),
         "reconstructor": measurement("reconstructor", 60, steps=50),
@@ -102,7 +92,6 @@ def machine() -> dict[str, str]:
 def run(part: Part, seconds: float) -> dict[str, Any]:
     """Run a part in a process of its own; what it found, or why not."""
     start = time.monotonic()
-    path = [str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
             [sys.executable, *part.command],
@@ -110,8 +99,6 @@ def run(part: Part, seconds: float) -> dict[str, Any]:
             text=True,
             timeout=min(seconds, part.seconds),
             cwd=ROOT,
-            env=os.environ
-            | {"PYTHONPATH": f"{ROOT / 'scripts'}:{os.environ.get('PYTHONPATH', '')}"},
         )
     except subprocess.TimeoutExpired:
         return {"status": f"stopped after {time.monotonic() - start:.0f} s"}

@@ -18,9 +18,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shadowmill import architectures, devices
 from shadowmill.data.store import Data
+from shadowmill.scores.queries import num_queries
+from shadowmill.scores.score import _Scorer
 from shadowmill.training.batches import Pool
 from shadowmill.training.lockstep import Stack
+from shadowmill.training.modelfile import ModelFile
 from shadowmill.training.spec import ModelSpec
+from shadowmill.training.streams import SideBySide
 
 BATCH, POOL, EPOCH_IMAGES = 128, 50_000, 25_000  # half of CIFAR-10 is an epoch of a model
 SHAPE, NUM_CLASSES = (3, 32, 32), 10
@@ -163,9 +167,12 @@ def profiled(step: Callable[[], Any], steps: int = 5) -> dict[str, float]:
 # The parts.
 
 
-def ceilings() -> dict[str, float]:
-    """What the card does at best: a large matrix product, a large copy."""
-    found = {}
+def ceilings(networks: Sequence[str]) -> dict[str, Any]:
+    """What the card does at best, and what a training step asks of it for each image."""
+    found: dict[str, Any] = {
+        network: {"gflop": flops_per_image(network) / 1e9, "mbyte": bytes_per_image(network) / 1e6}
+        for network in networks
+    }
     for name, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32)):
         a = torch.randn(8192, 8192, device="cuda", dtype=dtype)
         seconds_of(lambda a=a: a @ a, 3)
@@ -176,11 +183,6 @@ def ceilings() -> dict[str, float]:
     found["copy_tb_per_s"] = 2 * source.nbytes / seconds_of(lambda: copy.copy_(source), 10) / 1e12
     found["memory_gib"] = torch.cuda.get_device_properties(0).total_memory / 2**30
     return found
-
-
-def roofline(network: str) -> dict[str, float]:
-    """Work of a training step for one image."""
-    return {"gflop": flops_per_image(network) / 1e9, "mbyte": bytes_per_image(network) / 1e6}
 
 
 class PlainImages(torch.utils.data.Dataset):
@@ -249,88 +251,96 @@ def plain(network: str, workers: int, epochs: int) -> dict[str, float]:
 
 
 def train(
-    network: str, variant: str, models: int, mode: str, steps: int, apart: bool
-) -> dict[str, float]:
-    """This package's trainer: models stacked, or each in a stack and on a stream of its own."""
+    network: str, variants: Sequence[str], models: Sequence[int], mode: str, steps: int
+) -> dict[str, dict[str, float]]:
+    """This package's trainer: one model, or several side by side."""
     device = devices.claim("cuda", 4)
-    data, settings = images(), settings_of(network, variant)
-    groups = [[k] for k in range(models)] if apart else [list(range(models))]
-    start = time.perf_counter()
-    stacks = [make_stack(settings, data, numbers, device, mode) for numbers in groups]
-    streams = [torch.cuda.Stream() for _ in stacks]
-
-    def step() -> None:
-        if not apart:
-            stacks[0].train_step()
-            return
-        for stack, stream in zip(stacks, streams, strict=True):
-            with torch.cuda.stream(stream):
-                stack.train_step()
-
-    torch.cuda.synchronize()
-    built = time.perf_counter()
-    step()
-    torch.cuda.synchronize()
-    first = time.perf_counter()
-    for _ in range(WARM_UP):
-        step()
-    seconds = seconds_of(step, steps)
-    images_per_s = models * BATCH / seconds
-    # The queue of launches must be empty at first: measured before the profiler slows it down.
-    return {
-        "images_per_s": images_per_s,
-        "model_epochs_per_hour": 3600 * images_per_s / EPOCH_IMAGES,
-        "achieved_tflops": images_per_s * flops_per_image(network) / 1e12,
-        "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
-        "build_s": built - start,
-        "first_step_s": first - built,
-        **profiled(step),
-    }
+    data, found = images(), {}
+    for variant in variants:
+        for count in models:
+            torch.cuda.reset_peak_memory_stats()
+            settings = settings_of(network, variant)
+            start = time.perf_counter()
+            stacks = [make_stack(settings, data, [k], device, mode) for k in range(count)]
+            trainer = stacks[0] if count == 1 else SideBySide(stacks)
+            torch.cuda.synchronize()
+            built = time.perf_counter()
+            trainer.train_step()
+            torch.cuda.synchronize()
+            first = time.perf_counter()
+            for _ in range(WARM_UP):
+                trainer.train_step()
+            images_per_s = count * BATCH / seconds_of(trainer.train_step, steps)
+            found[f"{variant}, {count}"] = {
+                "images_per_s": images_per_s,
+                "model_epochs_per_hour": 3600 * images_per_s / EPOCH_IMAGES,
+                "achieved_tflops": images_per_s * flops_per_image(network) / 1e12,
+                "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
+                "build_s": built - start,
+                "first_step_s": first - built,
+                **profiled(trainer.train_step),
+            }
+            del stacks, trainer
+    return found
 
 
-def dp_sgd(network: str, steps: int) -> dict[str, float]:
+def dp_sgd(networks: Sequence[str], steps: int) -> dict[str, dict[str, float]]:
     """Private training of one model."""
     device = devices.claim("cuda", 4)
-    stack = make_stack(settings_of(network, defense=DP_SGD), images(), [0], device)
-    for _ in range(3):
-        stack.train_step()
-    seconds = seconds_of(stack.train_step, steps)
-    return {
-        "images_per_s": BATCH / seconds,
-        "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
-        **profiled(stack.train_step),
-    }
+    data, found = images(), {}
+    for network in networks:
+        torch.cuda.reset_peak_memory_stats()
+        stack = make_stack(settings_of(network, defense=DP_SGD), data, [0], device)
+        for _ in range(3):
+            stack.train_step()
+        found[network] = {
+            "images_per_s": BATCH / seconds_of(stack.train_step, steps),
+            "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
+            **profiled(stack.train_step),
+        }
+    return found
 
 
-def scoring(network: str, curvature: bool) -> dict[str, float]:
-    """Score files of one model: every view of 10,000 images; curvature of 1,024, 10 probes."""
-    from shadowmill.scores.queries import num_queries
-    from shadowmill.scores.score import _Scorer
-    from shadowmill.training.modelfile import ModelFile
-
-    device = devices.claim("cuda", 4)
-    size = 1_024 if curvature else 10_000
-    data = images(size)
+def scorer_of(network: str, size: int) -> _Scorer:
+    """A model about to be scored on some images."""
     state = architectures.build(network, SHAPE, NUM_CLASSES, 0).state_dict()
     file = ModelFile(state, {}, {"settings": settings_of(network)}, {})
-    scorer = _Scorer([file], data, size, device)
+    torch.cuda.reset_peak_memory_stats()
+    return _Scorer([file], images(size), size, devices.claim("cuda", 4))
+
+
+def scoring(networks: Sequence[str], size: int) -> dict[str, dict[str, float]]:
+    """Score files of one model: 18 views of each image."""
+    queries = {"mirror": True, "shift": 1}
+    asked = {"queries": queries, "logits": False, "sensitivity": False}
     found = {}
-    if curvature:
+    for network in networks:
+        scorer = scorer_of(network, size)
+        scorer.pool(asked)
+        seconds = seconds_of(lambda scorer=scorer: scorer.pool(asked), 1)
+        found[network] = {
+            "views_per_s": size * num_queries(queries) / seconds,
+            "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
+        }
+    return found
+
+
+def curvature(networks: Sequence[str], size: int) -> dict[str, dict[str, float]]:
+    """Curvature of one model, 10 probes an image."""
+    found = {}
+    for network in networks:
+        scorer = scorer_of(network, size)
+        found[network] = {}
         for estimator in ("finite_difference", "trace"):
             asked = {
                 "queries": {"mirror": False, "shift": 0},
                 "curvature": {"estimators": [estimator], "probes": 10, "step": 1e-3},
             }
             scorer.curvature(asked)
-            seconds = seconds_of(lambda asked=asked: scorer.curvature(asked), 1)
-            found[f"{estimator}_examples_per_s"] = size / seconds
-    else:
-        queries = {"mirror": True, "shift": 1}
-        asked = {"queries": queries, "logits": False, "sensitivity": False}
-        scorer.pool(asked)
-        seconds = seconds_of(lambda: scorer.pool(asked), 2)
-        found["views_per_s"] = size * num_queries(queries) / seconds
-    return found | {"peak_gib": torch.cuda.max_memory_allocated() / 2**30}
+            seconds = seconds_of(lambda scorer=scorer, a=asked: scorer.curvature(a), 1)
+            found[network][f"{estimator}_examples_per_s"] = size / seconds
+        found[network]["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
+    return found
 
 
 def heads() -> dict[str, float]:
@@ -403,13 +413,13 @@ def masks() -> dict[str, float]:
     return found
 
 
-PARTS: dict[str, Callable[..., dict[str, float]]] = {
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "ceilings": ceilings,
-    "roofline": roofline,
     "plain": plain,
     "train": train,
     "dp_sgd": dp_sgd,
     "scoring": scoring,
+    "curvature": curvature,
     "heads": heads,
     "reconstructor": reconstructor,
     "masks": masks,

@@ -78,7 +78,7 @@ def score_block(
     data, matrix = load_data(data_path), roles.load(roles_path)
     files, training_settings = _read_block(models, matrix, data)
     made = [file.provenance for file in files]
-    stacked = is_stacked(training_settings["architecture"], execution["stacking"])
+    stacked = is_stacked(training_settings["architecture"], execution["stacking"], device.type)
     size = matrix.roles_MN.shape[1]
     scorers = [
         _Scorer(group, data, size, device)

@@ -25,8 +25,12 @@ from shadowmill.training.lockstep import Stack
 from shadowmill.training.loop import run
 from shadowmill.training.modelfile import ModelFile, read_matching, write_model
 from shadowmill.training.spec import ModelSpec
+from shadowmill.training.streams import SideBySide
 
 log = logging.getLogger(__name__)
+
+# Models on one GPU at once, each on a stream of its own: more gain nothing (docs/performance.md).
+_SIDE_BY_SIDE = 8
 
 
 def train_block(
@@ -75,16 +79,24 @@ def train_block(
         )
         for name, roles_N in zip(job.matrix.models, job.matrix.roles_MN, strict=True)
     ]
-    together = settings["defense"]["name"] != "dp_sgd" and is_stacked(
-        settings["architecture"], execution["stacking"]
-    )
     folder = Path(state_folder)
+    size = _group_size(settings, execution["stacking"], device) or len(specs)
     with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
-        for group in [specs] if together else [[spec] for spec in specs]:
+        for start in range(0, len(specs), size):
+            group = specs[start : start + size]
             _train_group(job, group, initial, title, folder, interruption)
     for name, path in outputs.items():
         storage.link_or_copy(folder / f"{name}.safetensors", Path(path))
     shutil.rmtree(folder)
+
+
+def _group_size(settings: Mapping[str, Any], stacking: str, device: torch.device) -> int:
+    """How many models train at once, stacked or side by side; 0 for all of a job."""
+    if settings["defense"]["name"] == "dp_sgd":
+        return 1
+    if is_stacked(settings["architecture"], stacking, device.type):
+        return 0
+    return 1 if stacking == "sequential" or device.type == "cpu" else _SIDE_BY_SIDE
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,7 @@ class _Job:
     matrix: RoleMatrix
     settings: Mapping[str, Any]
     compile_mode: str
+    stacking: str
 
     @classmethod
     def of(
@@ -108,7 +121,19 @@ class _Job:
     ) -> "_Job":
         augmentation = settings["recipe"]["augmentation"]
         pool = Pool(data, matrix.roles_MN.shape[1], augmentation, device)
-        return cls(data, pool, matrix, settings, execution["compile"])
+        return cls(data, pool, matrix, settings, execution["compile"], execution["stacking"])
+
+    def trainer(self, group: Sequence[ModelSpec]) -> Stack | SideBySide:
+        """The models of a group before their first step: in one stack, or in one each."""
+
+        def stack(specs: Sequence[ModelSpec]) -> Stack:
+            size = self.matrix.epoch_size
+            return Stack(specs, self.settings, self.data, self.pool, size, self.compile_mode)
+
+        architecture, device = self.settings["architecture"], self.pool.device
+        if len(group) == 1 or is_stacked(architecture, self.stacking, device.type):
+            return stack(group)
+        return SideBySide([stack([spec]) for spec in group])
 
     def identity(self, spec: ModelSpec, initial: ModelFile | None) -> dict[str, Any]:
         """What a model is: a file with the same identity need not be trained again."""
@@ -139,7 +164,7 @@ def _train_group(
     folder: Path,
     interruption: checkpoint.Interruption,
 ) -> None:
-    """Train models in lock-step and keep them in the state folder, unless they are there."""
+    """Train models at once and keep them in the state folder, unless they are there."""
     start = {
         spec.name: read_matching(initial[spec.name], job.data, job.roles_N(spec))
         for spec in group
@@ -151,19 +176,30 @@ def _train_group(
         log.info("already trained: %s", ", ".join(files))
         return
     group = [replace(s, initial=start[s.name].state) if start else s for s in group]
-    stack = Stack(group, job.settings, job.data, job.pool, job.matrix.epoch_size, job.compile_mode)
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", digest(identities))
-    if saved.restore(stack):
-        log.info("continuing at step %d of %d", stack.step, stack.total_steps)
     log.info("training %s", ", ".join(files))
     what = group[0].name if len(group) == 1 else f"{len(group)} models"
-    run(stack, f"{title}, {what}", interruption, saved)
+    try:
+        trainer = job.trainer(group)
+        if saved.restore(trainer):
+            log.info("continuing at step %d of %d", trainer.step, trainer.total_steps)
+        run(trainer, f"{title}, {what}", interruption, saved)
+    except torch.OutOfMemoryError:
+        if len(group) == 1:
+            raise
+        trainer = None
+    if trainer is None:  # not before the error is gone, and with it what it kept in memory
+        log.info("the GPU's memory is too small for %d models at once: half as many", len(group))
+        torch.cuda.empty_cache()
+        for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+            _train_group(job, half, initial, title, folder, interruption)
+        return
     device = job.pool.device
     for index, name in enumerate(files):
-        model = stack.final(index)
+        model = trainer.final(index)
         facts = provenance(
             job.settings,
-            stack.seconds / len(group),
+            trainer.seconds / len(group),
             device=devices.describe(device),
             precision=precision(device),
             **identities[name],

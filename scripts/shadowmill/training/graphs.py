@@ -1,5 +1,6 @@
 """Training steps as CUDA graphs: one launch a step, where hundreds take longer than the work."""
 
+import gc
 from collections.abc import Callable, Hashable, Sequence
 
 import torch
@@ -66,6 +67,12 @@ class GraphedStep:
     ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], tuple[Tensor, ...]]:
         own = [tensor.clone() for tensor in inputs]
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._memory, stream=self._stream):
-            outputs = self._step(*own)
+        # Freeing an earlier graph within a capture would end it, and the collector comes any time.
+        gc.collect()
+        gc.disable()
+        try:
+            with torch.cuda.graph(graph, pool=self._memory, stream=self._stream):
+                outputs = self._step(*own)
+        finally:
+            gc.enable()
         return graph, own, outputs
