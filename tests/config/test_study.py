@@ -2,9 +2,9 @@
 
 import pytest
 
-from shadowmill.config import Cell
 from shadowmill.config.study import shadow_names
 from shadowmill.errors import ConfigError
+from shadowmill.names import Cell
 
 
 def shadows_of(study):

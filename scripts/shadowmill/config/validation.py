@@ -11,8 +11,9 @@ import yaml
 from shadowmill.config.checks import sense_faults
 from shadowmill.config.messages import suggestion
 from shadowmill.config.reconstruction import Reconstruction
-from shadowmill.config.study import Config, Study, Variant
+from shadowmill.config.study import Config, Study
 from shadowmill.errors import ConfigError
+from shadowmill.names import Variant
 
 
 def load(raw: dict[str, Any], schema: str | Path) -> Config:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from shadowmill.attacks import ATTACKS, Attack, ScoreBank
 from shadowmill.attacks.run import bank_of
-from shadowmill.config import Cell
 from shadowmill.metrics.evaluation import evaluate, fix_thresholds
+from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.seeds import generator
 from shadowmill.tables import identity, write_csv
