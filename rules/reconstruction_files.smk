@@ -49,6 +49,22 @@ def backbone_weights(wildcards):
     return [] if weights is None or not exists(weights) else [weights]
 
 
+@cache
+def code_with_datasets(script, datasets):
+    """Digest of a script and of all that it uses for some data sets."""
+    return source_digest(f"{SCRIPTS}/{script}", tables_of_datasets(datasets))
+
+
+def reconstruction_code(script):
+    """A parameter of cheap rules: the digest of their script and of all that it uses."""
+
+    def code(wildcards):
+        study = reconstruction_of(wildcards)
+        return code_with_datasets(script, (study.dataset, tested(study).dataset))
+
+    return code
+
+
 def features_of(reconstruction):
     """Deep features of the examples of a reconstruction."""
     return f"results/backbones/{reconstruction.backbone}/features/{reconstruction.dataset}.h5"

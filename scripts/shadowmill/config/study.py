@@ -147,6 +147,11 @@ class Study:
         return self.protocol == "half"
 
     @cached_property
+    def closed_form_attacks(self) -> tuple[str, ...]:
+        """The attacks that are quickly run again with fewer shadows."""
+        return tuple(name for name in self.attacks if ATTACKS[name].closed_form)
+
+    @cached_property
     def attack_pairs(self) -> tuple[tuple[str, str], ...]:
         """Attacks on curvature and φ together, each with the LiRA that it should beat."""
         rivals = [name for name in ("lira_online", "lira_fixed") if name in self.attacks]

@@ -40,12 +40,12 @@ def tabulate(
 
     Args:
         cell: the configuration.
-        attacks: names in `ATTACKS`; of these, those that learn from shadows in closed form.
+        attacks: names in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows, pairs in consecutive rows.
         output: CSV file to write.
     """
-    chosen = {name: ATTACKS[name] for name in attacks if ATTACKS[name].closed_form}
+    chosen = {name: ATTACKS[name] for name in attacks}
     further = sorted(frozenset().union(*(attack.needs for attack in chosen.values())))
     shadows = bank_of(read_scores(shadow_scores, further=further))
     targets = bank_of(read_scores(target_scores, further=further))
