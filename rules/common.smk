@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from contextlib import contextmanager
-from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
@@ -19,11 +18,9 @@ os.environ.update(
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load
 from shadowmill.config.study import shadow_names
-from shadowmill.config.tables import tables_of_datasets, tables_of_study
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError
 from shadowmill.scores import SCORES_VERSION
-from shadowmill.sources import source_digest
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
 
@@ -38,7 +35,9 @@ def users_mistakes():
 
 
 with users_mistakes():
-    CONFIG = load(config, f"{workflow.basedir}/rules/config.schema.yaml")
+    CONFIG = load(
+        config, f"{workflow.basedir}/rules/config.schema.yaml", workflow.configfiles
+    )
 
 STUDIES = CONFIG.studies
 BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]
@@ -76,35 +75,6 @@ wildcard_constraints:
     shadow_block=r"\d\d+",
     block=r"target-\d+(-\d+)?|shadow-\d\d+",
     table=any_of(TABLES),
-
-
-def attacks_of(wildcards):
-    """The attacks that a job is about: its own, or else all of its study."""
-    return (
-        [wildcards.attack]
-        if "attack" in wildcards.keys()
-        else study_of(wildcards).attacks
-    )
-
-
-def closed_form_attacks(wildcards):
-    """The attacks of a study that are run again with fewer shadows."""
-    return study_of(wildcards).closed_form_attacks
-
-
-@cache
-def code_in_study(script, study, attacks):
-    """Digest of a script and of all that it uses for some attacks of a study."""
-    return source_digest(
-        f"{SCRIPTS}/{script}", tables_of_study(STUDIES[study], attacks)
-    )
-
-
-def code_of(script, attacks=attacks_of):
-    """A parameter of cheap rules: the digest of their script and of all that it uses."""
-    return lambda wildcards: code_in_study(
-        script, wildcards.study, tuple(attacks(wildcards))
-    )
 
 
 def study_of(wildcards):

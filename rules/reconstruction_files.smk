@@ -1,6 +1,6 @@
 # Names of the files of reconstructions, and what their jobs are told.
 
-from shadowmill.config.reconstruction import VALIDATION_SHARD
+from shadowmill.config.reconstruction import TEST_SHARD, VALIDATION_SHARD
 from shadowmill.reconstruction import (
     BACKBONES_VERSION,
     HEADS_VERSION,
@@ -47,22 +47,6 @@ def backbone_weights(wildcards):
     """The file that a backbone starts from, if any; where it is missing, the job says so."""
     weights = BACKBONES[wildcards.backbone]["weights"]
     return [] if weights is None or not exists(weights) else [weights]
-
-
-@cache
-def code_with_datasets(script, datasets):
-    """Digest of a script and of all that it uses for some data sets."""
-    return source_digest(f"{SCRIPTS}/{script}", tables_of_datasets(datasets))
-
-
-def reconstruction_code(script):
-    """A parameter of cheap rules: the digest of their script and of all that it uses."""
-
-    def code(wildcards):
-        study = reconstruction_of(wildcards)
-        return code_with_datasets(script, (study.dataset, tested(study).dataset))
-
-    return code
 
 
 def features_of(reconstruction):
@@ -162,7 +146,7 @@ def test_shard(wildcards):
     study = reconstruction_of(wildcards)
     other = tested(study)
     setting = setting_of(wildcards) if other is study else other.settings[0]
-    return shard_files(other, setting, ["test-0000"])
+    return shard_files(other, setting, [TEST_SHARD])
 
 
 def membership_shards(wildcards):

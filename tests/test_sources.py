@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -75,21 +76,20 @@ direct(1, later())
 """
 
 
-class Package:
-    """A package `shadowmill` of a few lines in the place of the real one."""
+def forget():
+    for cached in (sources._read, sources._used, sources._named):
+        cached.cache_clear()
 
-    def __init__(self, folder, monkeypatch):
-        self.folder, self.monkeypatch = folder, monkeypatch
-        for name, text in CODE.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
-        self.script = folder.parent / "script.py"
-        self.script.write_text(SCRIPT)
+
+class Package:
+    """A package `shadowmill` in the place of the real one, and a script that uses it."""
+
+    def __init__(self, folder, script, monkeypatch):
+        self.folder, self.script, self.monkeypatch = folder, script, monkeypatch
 
     def digest(self, tables=None):
         self.monkeypatch.setattr(sources, "_PACKAGE_FOLDER", self.folder)
-        for cached in (sources._read, sources._used, sources._named):
-            cached.cache_clear()
+        forget()
         return source_digest(self.script, tables)
 
     def edit(self, name, old, new):
@@ -101,9 +101,14 @@ class Package:
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    yield Package(tmp_path / "shadowmill", monkeypatch)
-    for cached in (sources._read, sources._used, sources._named):
-        cached.cache_clear()
+    """A package of a few lines."""
+    folder, script = tmp_path / "shadowmill", tmp_path / "script.py"
+    for name, text in CODE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    script.write_text(SCRIPT)
+    yield Package(folder, script, monkeypatch)
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -273,6 +278,70 @@ def test_the_real_table_rule_depends_on_its_metrics():
     covered = modules_of("tabulate_membership.py")
     assert {"metrics/ranking.py", "metrics/bootstrap.py", "metrics/intervals.py"} <= covered
     assert not [name for name in covered if name.startswith(("attacks/lira", "figures/"))]
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the real package, which may be edited."""
+    shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    yield Package(tmp_path / "scripts/shadowmill", tmp_path / "scripts/run_attack.py", monkeypatch)
+    forget()
+
+
+SOME = ("lira_online", "rmia_online", "nn", "loss", "attack_p")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "attacks"),
+    [
+        ("attacks/rmia.py", "LOG_P_FLOOR = -690.0", "LOG_P_FLOOR = -680.0", {"rmia_online"}),
+        ("attacks/networks.py", "_DROPOUT = 0.2", "_DROPOUT = 0.3", {"nn"}),
+        ("attacks/networks.py", "leave the attack out", "go on without the attack", set()),
+        ("attacks/bank.py", "ndim != 3 or", "ndim != 3 or False or", set(SOME)),
+        ("attacks/__init__.py", "min_shadows=6,", "min_shadows=8,", set()),
+        (
+            "attacks/__init__.py",
+            '    "nn": _network(',
+            '    "new": loss,\n    "nn": _network(',
+            set(),
+        ),
+    ],
+)
+def test_an_edit_redoes_the_attacks_that_are_computed_with_it(copied, name, old, new, attacks):
+    before = {attack: copied.digest(attack_rows(attack)) for attack in SOME}
+    copied.edit(name, old, new)
+    assert {a for a in SOME if copied.digest(attack_rows(a)) != before[a]} == attacks
+
+
+@pytest.mark.parametrize(
+    ("script", "fields"),
+    [
+        # Titles are for figures, what an attack can do for the choice of shadows.
+        ("run_attack.py", {"score", "leave_one_out", "needs"}),
+        ("tabulate_counts.py", {"score", "leave_one_out", "needs", "min_shadows", "per_example"}),
+        ("plot_heatmap.py", {"title"}),
+        ("tabulate_membership.py", set()),
+    ],
+)
+def test_of_its_row_an_attack_hangs_on_the_fields_that_are_read(copied, script, fields):
+    row = ATTACKS["lira_online"]
+    changed = {
+        "title": "another",
+        "score": ATTACKS["lira_fixed"].score,
+        "leave_one_out": ATTACKS["lira_fixed"].leave_one_out,
+        "min_shadows": 10,
+        "per_example": False,
+        "needs": frozenset({"labels"}),
+        "needs_test_set": True,
+    }
+    copied.script = copied.folder.parent / script
+
+    def digest(**other):
+        return copied.digest({"shadowmill.attacks.ATTACKS": {"attack": replace(row, **other)}})
+
+    before = digest()
+    differing = {field for field, value in changed.items() if digest(**{field: value}) != before}
+    assert differing == fields
 
 
 @pytest.mark.parametrize("name", ["shadowmill/attacks/rmia.py", "shadowmill/metrics/bootstrap.py"])
