@@ -2,9 +2,18 @@
 # computed with redoes them.
 
 from functools import cache
+from pathlib import Path
+
+import yaml
 
 from shadowmill.config.tables import tables_of_datasets, tables_of_study
+from shadowmill.provenance import digest
 from shadowmill.sources import source_digest
+
+
+def content_of(path):
+    """Digest of what a YAML file of the workflow says."""
+    return digest(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
 
 
 def attacks_of(wildcards):
