@@ -16,6 +16,8 @@ report: "rules/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/reconstruction_files.smk"
+include: "rules/requested.smk"
+include: "rules/code.smk"
 
 
 rule all:

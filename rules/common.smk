@@ -20,7 +20,6 @@ from shadowmill.config import load
 from shadowmill.config.study import shadow_names
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError
-from shadowmill.provenance import source_digest
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
@@ -36,7 +35,9 @@ def users_mistakes():
 
 
 with users_mistakes():
-    CONFIG = load(config, f"{workflow.basedir}/rules/config.schema.yaml")
+    CONFIG = load(
+        config, f"{workflow.basedir}/rules/config.schema.yaml", workflow.configfiles
+    )
 
 STUDIES = CONFIG.studies
 BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]
@@ -74,11 +75,6 @@ wildcard_constraints:
     shadow_block=r"\d\d+",
     block=r"target-\d+(-\d+)?|shadow-\d\d+",
     table=any_of(TABLES),
-
-
-def code_of(script):
-    """Digest of a rule's script and all it imports: part of the parameters of cheap rules."""
-    return source_digest(f"{SCRIPTS}/{script}")
 
 
 def study_of(wildcards):

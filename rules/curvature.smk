@@ -41,6 +41,7 @@ rule compare_curvature:
         "../envs/shadowmill.yaml"
     params:
         published=f"{workflow.basedir}/rules/published_curvature.yaml",
+        content=content_of(f"{workflow.basedir}/rules/published_curvature.yaml"),
         code=code_of("compare_curvature.py"),
     script:
         "../scripts/compare_curvature.py"

@@ -142,7 +142,7 @@ rule head_membership:
         "../envs/shadowmill.yaml"
     params:
         version=HEADS_VERSION,
-        code=code_of("attack_heads.py"),
+        code=reconstruction_code("attack_heads.py"),
     script:
         "../scripts/attack_heads.py"
 
@@ -163,7 +163,7 @@ rule tabulate_reconstruction:
         value=lambda wildcards: setting_of(wildcards).value,
         tested=lambda wildcards: tested(reconstruction_of(wildcards)).dataset,
         task=lambda wildcards: reconstruction_of(wildcards).task,
-        code=code_of("tabulate_reconstruction.py"),
+        code=reconstruction_code("tabulate_reconstruction.py"),
     script:
         "../scripts/tabulate_reconstruction.py"
 
@@ -185,7 +185,7 @@ rule join_reconstructions:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        code=code_of("join_tables.py"),
+        code=reconstruction_code("join_tables.py"),
     script:
         "../scripts/join_tables.py"
 
@@ -201,7 +201,7 @@ rule plot_reconstruction_roc:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        code=code_of("plot_reconstruction_roc.py"),
+        code=reconstruction_code("plot_reconstruction_roc.py"),
     script:
         "../scripts/plot_reconstruction_roc.py"
 
@@ -218,7 +218,7 @@ rule plot_min_mse:
         "../envs/shadowmill.yaml"
     params:
         thresholds=published_thresholds,
-        code=code_of("plot_min_mse.py"),
+        code=reconstruction_code("plot_min_mse.py"),
     script:
         "../scripts/plot_min_mse.py"
 
@@ -234,7 +234,7 @@ rule plot_gallery:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        code=code_of("plot_gallery.py"),
+        code=reconstruction_code("plot_gallery.py"),
     script:
         "../scripts/plot_gallery.py"
 
@@ -250,7 +250,7 @@ rule plot_learning_curve:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        code=code_of("plot_learning_curve.py"),
+        code=reconstruction_code("plot_learning_curve.py"),
     script:
         "../scripts/plot_learning_curve.py"
 
@@ -267,7 +267,7 @@ rule plot_head_membership:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        code=code_of("plot_head_membership.py"),
+        code=reconstruction_code("plot_head_membership.py"),
     script:
         "../scripts/plot_head_membership.py"
 
@@ -284,6 +284,6 @@ rule plot_sweep:
         "../envs/shadowmill.yaml"
     params:
         parameter=lambda wildcards: next(iter(reconstruction_of(wildcards).sweep)),
-        code=code_of("plot_sweep.py"),
+        code=reconstruction_code("plot_sweep.py"),
     script:
         "../scripts/plot_sweep.py"

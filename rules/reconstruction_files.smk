@@ -1,6 +1,6 @@
 # Names of the files of reconstructions, and what their jobs are told.
 
-from shadowmill.config.reconstruction import VALIDATION_SHARD
+from shadowmill.config.reconstruction import TEST_SHARD, VALIDATION_SHARD
 from shadowmill.reconstruction import (
     BACKBONES_VERSION,
     HEADS_VERSION,
@@ -146,7 +146,7 @@ def test_shard(wildcards):
     study = reconstruction_of(wildcards)
     other = tested(study)
     setting = setting_of(wildcards) if other is study else other.settings[0]
-    return shard_files(other, setting, ["test-0000"])
+    return shard_files(other, setting, [TEST_SHARD])
 
 
 def membership_shards(wildcards):

@@ -32,6 +32,7 @@ rule tabulate_privacy:
         "../envs/shadowmill.yaml"
     params:
         published=f"{workflow.basedir}/rules/published_epsilon.yaml",
-        code=code_of("tabulate_privacy.py"),
+        content=content_of(f"{workflow.basedir}/rules/published_epsilon.yaml"),
+        code=lambda wildcards: source_digest(f"{SCRIPTS}/tabulate_privacy.py"),
     script:
         "../scripts/tabulate_privacy.py"

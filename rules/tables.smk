@@ -115,8 +115,8 @@ rule tabulate_counts:
         "../envs/shadowmill.yaml"
     params:
         cell=cell_of,
-        attacks=lambda wildcards: study_of(wildcards).attacks,
-        code=code_of("tabulate_counts.py"),
+        attacks=closed_form_attacks,
+        code=code_of("tabulate_counts.py", closed_form_attacks),
     script:
         "../scripts/tabulate_counts.py"
 

@@ -1,7 +1,7 @@
 """Rule compare_variants."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 from shadowmill.tables.paired import tabulate
 
 with job(snakemake.log[0]):

@@ -1,8 +1,8 @@
 """Rule plot_curvature."""
 
-from shadowmill.config import Cell
 from shadowmill.figures.curvature import plot_histograms
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 
 with job(snakemake.log[0]):
     plot_histograms(

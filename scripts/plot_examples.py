@@ -1,8 +1,8 @@
 """Rule plot_examples."""
 
-from shadowmill.config import Cell
 from shadowmill.figures.examples import plot
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 
 with job(snakemake.log[0]):
     plot(

@@ -1,8 +1,8 @@
 """Rule plot_roc."""
 
-from shadowmill.config import Cell
 from shadowmill.figures.roc import plot
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 
 with job(snakemake.log[0]):
     cells = [Cell(snakemake.wildcards.study, *path) for path in snakemake.params.cells]

@@ -1,7 +1,7 @@
 """Rule tabulate_classes."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 from shadowmill.tables.per_class import tabulate
 
 with job(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Rule tabulate_examples."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 from shadowmill.tables.examples import tabulate
 
 with job(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Rule tabulate_membership."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 from shadowmill.tables.membership import tabulate
 
 with job(snakemake.log[0]):

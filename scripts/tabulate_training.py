@@ -1,7 +1,7 @@
 """Rule tabulate_training."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
+from shadowmill.names import Cell
 from shadowmill.tables.training import tabulate
 
 with job(snakemake.log[0]):

@@ -1,15 +1,13 @@
 """Digests, and the facts that every artefact carries."""
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import shadowmill
 from shadowmill import provenance
-from shadowmill.provenance import array_digest, digest, source_digest
+from shadowmill.provenance import array_digest, digest
 
 SETTINGS = {"recipe": {"epochs": 3, "rate": 0.1}, "seed": 0, "variants": ["dense", "static-0.9"]}
 
@@ -93,101 +91,3 @@ def test_the_commit_is_unknown_outside_a_repository(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert provenance._commit.__wrapped__() == "unknown"
-
-
-# Digests of code.
-
-CODE = {
-    "__init__.py": "",
-    "direct.py": "from shadowmill.deep import below\n",
-    "lazy.py": "LAZY = 1\n",
-    "whole/__init__.py": "import shadowmill.beside\n",
-    "whole/inner.py": "INNER = 1\n",
-    "deep/__init__.py": "",
-    "deep/below.py": "import numpy\n",
-    "beside.py": "from shadowmill import direct  # a circle\n",
-    "unrelated.py": "UNRELATED = 1\n",
-}
-SCRIPT = """
-from shadowmill import direct
-import shadowmill.whole
-
-def later():
-    from shadowmill.lazy import LAZY
-"""
-USED = ["direct.py", "lazy.py", "whole/__init__.py", "deep/below.py", "beside.py"]
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package `shadowmill` of a few lines in the place of the real one."""
-    folder = tmp_path / "shadowmill"
-    for name, text in CODE.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", folder)
-    provenance._read_source.cache_clear()
-    yield folder
-    provenance._read_source.cache_clear()
-
-
-def digest_now(package):
-    provenance._read_source.cache_clear()
-    return source_digest(package.parent / "script.py")
-
-
-@pytest.mark.parametrize("name", USED)
-def test_the_digest_changes_with_any_imported_module(package, name):
-    before = digest_now(package)
-    with (package / name).open("a") as file:
-        file.write("# edited\n")
-    assert digest_now(package) != before
-
-
-def test_the_digest_changes_with_the_script(package):
-    before = digest_now(package)
-    script = package.parent / "script.py"
-    script.write_text(script.read_text() + "# edited\n")
-    assert digest_now(package) != before
-
-
-@pytest.mark.parametrize("name", ["unrelated.py", "whole/inner.py"])
-def test_the_digest_does_not_change_with_other_modules(package, name):
-    before = digest_now(package)
-    (package / name).write_text("# edited\n")
-    assert digest_now(package) == before
-
-
-def test_the_digest_does_not_depend_on_where_the_checkout_lies(package, tmp_path, monkeypatch):
-    before = digest_now(package)
-    moved = tmp_path / "another" / "folder"
-    shutil.copytree(package, moved / "shadowmill")
-    shutil.copy(package.parent / "script.py", moved)
-    monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", moved / "shadowmill")
-    assert digest_now(moved / "shadowmill") == before
-
-
-def modules_of(script):
-    """Names of the package's modules that a rule script's digest covers."""
-    scripts = Path(shadowmill.__file__).parents[1]
-    found, pending = set(), [scripts / script]
-    while pending:
-        path = pending.pop()
-        if path not in found:
-            found.add(path)
-            pending += provenance._read_source(path)[1]
-    return {
-        path.relative_to(scripts / "shadowmill").as_posix() for path in found - {scripts / script}
-    }
-
-
-def test_the_real_attack_rule_depends_on_its_mathematics_and_on_no_figure():
-    covered = modules_of("run_attack.py")
-    assert {"attacks/lira.py", "attacks/bank.py", "scores/files.py", "storage.py"} <= covered
-    assert not {name for name in covered if name.startswith(("figures/", "training/", "tables/"))}
-
-
-def test_the_real_table_rule_depends_on_its_metrics():
-    covered = modules_of("tabulate_membership.py")
-    assert {"metrics/ranking.py", "metrics/bootstrap.py", "metrics/intervals.py"} <= covered

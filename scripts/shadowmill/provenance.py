@@ -1,6 +1,5 @@
 """Who made a file, from what and how: the facts that every artefact carries."""
 
-import ast
 import hashlib
 import json
 import os
@@ -78,44 +77,3 @@ def provenance(settings: Mapping[str, Any], seconds: float, **facts: Any) -> dic
         "seconds": round(seconds, 3),
         **facts,
     }
-
-
-def source_digest(script: str | Path) -> str:
-    """Digest of a script and of every module of this package that it imports, directly or not.
-
-    Snakemake tracks the text of a rule's script, not what the script imports. Rules of the cheap
-    stages carry this digest as a parameter, so that editing the code redoes its results.
-
-    Args:
-        script: path of a Python file.
-    """
-    sources: dict[Path, str] = {}
-    pending = [Path(script)]
-    while pending:
-        path = pending.pop()
-        if path not in sources:
-            text, imported = _read_source(path)
-            sources[path] = text
-            pending += imported
-    return digest([sources[path] for path in sorted(sources)])
-
-
-@cache
-def _read_source(path: Path) -> tuple[str, tuple[Path, ...]]:
-    text = path.read_text(encoding="utf-8")
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return text, tuple(path for name in sorted(names) for path in _module_files(name))
-
-
-def _module_files(name: str) -> list[Path]:
-    package, *parts = name.split(".")
-    if package != _PACKAGE_FOLDER.name:
-        return []
-    base = _PACKAGE_FOLDER.joinpath(*parts)
-    return [path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()]

@@ -83,6 +83,14 @@ def test_smallest_bank_that_the_table_promises(name):
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(name, executed, hangs_on):
+    attack, bank, targets = quick(ATTACKS[name]), make_bank(8), make_bank(2, seed=1)
+    ran = executed(lambda: (attack.score(bank, targets), attack.leave_one_out(bank)))
+    assert len(ran) >= 2
+    assert ran <= hangs_on(name)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
 def test_null_gives_one_half(name):
     attack, bank = quick(ATTACKS[name]), make_bank(32, 400)
     score_MN = attack.leave_one_out(bank)

@@ -93,6 +93,17 @@ def run(written, output, attack="lira_fixed", adversary="adaptive", **options):
     return read_attack(output)
 
 
+# With the examples, and without.
+@pytest.mark.parametrize("attack", ["quantile_gaussian", "lira_fixed"])
+def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(
+    files, tmp_path, attack, executed, hangs_on
+):
+    written, data_path = files(), prepared(tmp_path)
+    ran = executed(lambda: run(written, tmp_path / "a.h5", attack, data_path=data_path))
+    assert len(ran) > 20
+    assert {place.name for place in ran - hangs_on(attack)} == {"read_attack"}
+
+
 def joined(files, key):
     return np.concatenate([arrays[key] for _, arrays in files])
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from shadowmill.config import Cell
 from shadowmill.config.study import shadow_names
 from shadowmill.errors import ConfigError
+from shadowmill.names import Cell
 
 
 def shadows_of(study):
@@ -199,3 +199,8 @@ def test_scores_hold_what_the_attacks_need(study):
         "logits": False,
         "sensitivity": False,
     }
+
+
+def test_attacks_that_would_have_to_be_trained_anew_are_not_run_with_fewer_shadows(raw, study):
+    raw["studies"]["main"]["attacks"] = ["loss", "rmia_online", "quantile_pinball", "lira_online"]
+    assert study("main").closed_form_attacks == ("rmia_online", "lira_online")

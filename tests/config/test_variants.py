@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from shadowmill.config import Variant
+from shadowmill.config.variants import read_variant
 from shadowmill.defenses import DEFENSES
+from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 
 KNOWN_VARIANTS = (
@@ -37,22 +38,22 @@ KNOWN_DEFENSES = (
     ],
 )
 def test_a_name_is_read_and_written_alike(name, variant):
-    assert Variant.parse(name) == variant
+    assert read_variant(name) == variant
     assert variant.name == name
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("defense", DEFENSES)
 def test_all_methods_go_with_all_defences(method, defense):
-    variant = Variant.parse(f"{method}-0.25+{defense}-2")
+    variant = read_variant(f"{method}-0.25+{defense}-2")
     assert variant == Variant(method, 0.25, defense, 2.0)
     assert variant.name == f"{method}-0.25+{defense}-2"
 
 
 def test_without_its_defence_a_variant_is_pruned_as_before():
-    assert Variant.parse("static-0.9+ppb-4").undefended == Variant("static", 0.9)
-    assert Variant.parse("dense+ppb-4").undefended.name == "dense"
-    assert Variant.parse("dpf-0.5").undefended.name == "dpf-0.5"
+    assert read_variant("static-0.9+ppb-4").undefended == Variant("static", 0.9)
+    assert read_variant("dense+ppb-4").undefended.name == "dense"
+    assert read_variant("dpf-0.5").undefended.name == "dpf-0.5"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_without_its_defence_a_variant_is_pruned_as_before():
 )
 def test_other_forms_are_answered_with_those_that_are_known(name):
     with pytest.raises(ValueError, match=f"^{re.escape(KNOWN_VARIANTS)}$"):
-        Variant.parse(name)
+        read_variant(name)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +111,4 @@ def test_other_forms_are_answered_with_those_that_are_known(name):
 )
 def test_faults_of_names_are_told_with_their_cure(name, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        Variant.parse(name)
+        read_variant(name)

@@ -8,8 +8,8 @@ import pytest
 from matplotlib import pyplot as plt
 
 from shadowmill import roles, storage
-from shadowmill.config import Cell
 from shadowmill.figures import style
+from shadowmill.names import Cell
 from shadowmill.tables import identity, write_csv
 
 # With import-mode importlib, modules beside the tests are found through this.

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.run import read_attack
-from shadowmill.config import Cell
 from shadowmill.figures import attacks, style
+from shadowmill.names import Cell
 from shadowmill.roles import MEMBER, NON_MEMBER
 
 CELL = Cell("main", "fashion_mnist", "efficientnet_b0", "l1_unstructured-0.95+adversarial-0.5")

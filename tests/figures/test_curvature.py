@@ -10,9 +10,9 @@ from matplotlib.colors import same_color, to_rgba
 
 from shadowmill import roles, storage
 from shadowmill.attacks import ATTACKS
-from shadowmill.config import Cell
 from shadowmill.errors import ArtefactError
 from shadowmill.figures import curvature, style
+from shadowmill.names import Cell
 from shadowmill.tables import identity, read_csv, write_csv
 
 NUM_EXAMPLES, NUM_MODELS = 400, 4

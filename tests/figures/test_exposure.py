@@ -6,8 +6,8 @@ import pytest
 from figure_checks import check_layout, check_twice, panels_of
 from scipy.stats import spearmanr
 
-from shadowmill.config import Variant
 from shadowmill.figures import exposure, style
+from shadowmill.names import Variant
 from shadowmill.tables import identity, write_csv
 
 NUM_EXAMPLES = 400

@@ -11,8 +11,8 @@ from matplotlib.colors import same_color
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.run import read_attack
-from shadowmill.config import Variant
 from shadowmill.figures import curves, examples, roc, style
+from shadowmill.names import Variant
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import read_csv
 

@@ -7,8 +7,8 @@ from figure_checks import check_layout, check_twice
 from matplotlib.colors import rgb_to_hsv, to_rgb
 
 from shadowmill.attacks import ATTACKS
-from shadowmill.config import Variant
 from shadowmill.figures import heatmap, style
+from shadowmill.names import Variant
 from shadowmill.tables import identity, read_csv, write_csv
 
 NAMES = ["lira_online", "rmia_offline", "lira_two_sided_code", "loss"]

@@ -8,10 +8,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.textpath import TextPath
 
 from shadowmill.architectures import ARCHITECTURES
-from shadowmill.config import Variant
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
 from shadowmill.figures import style
+from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 
 SPARSITIES = [0.5, 0.7, 0.8, 0.9, 0.95]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shadowmill import roles, storage
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 
 NUM_EXAMPLES, NUM_SHADOWS = 200, 6
 SETTINGS = {"recipe": {"epochs": 5}, "pruning": {"method": "static", "sparsity": 0.9}}

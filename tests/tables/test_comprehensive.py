@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 from shadowmill.tables import comprehensive, identity, membership, read_csv, write_csv
 
 METRICS = ["auc", "accuracy"]

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from shadowmill import roles, storage
-from shadowmill.config import Cell
 from shadowmill.errors import ArtefactError
+from shadowmill.names import Cell
 from shadowmill.roles.order import read_scores as read_order
 from shadowmill.tables import identity, read_csv, write_csv
 from shadowmill.tables.curvature import compare, mean_curvature, read_curvature

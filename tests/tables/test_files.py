@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shadowmill.config import Cell
 from shadowmill.errors import ArtefactError
+from shadowmill.names import Cell
 from shadowmill.tables import concatenate, identity, read_csv, write_csv
 from shadowmill.tables.summary import summarise
 

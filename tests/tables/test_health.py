@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 from shadowmill.tables import health, identity, read_csv, write_csv
 
 

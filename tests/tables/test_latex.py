@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 from shadowmill.tables import identity, latex, write_csv
 from shadowmill.tables.summary import headline
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from shadowmill import roles, storage
-from shadowmill.config import Cell
 from shadowmill.errors import ArtefactError
 from shadowmill.metrics.bootstrap import paired_bootstrap
 from shadowmill.metrics.multiplicity import holm
+from shadowmill.names import Cell
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import paired, read_csv
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from shadowmill import storage
-from shadowmill.config import Cell
 from shadowmill.metrics import ranking
 from shadowmill.metrics.bootstrap import class_bootstrap
 from shadowmill.metrics.multiplicity import holm
+from shadowmill.names import Cell
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import per_class, read_csv, write_csv
 

@@ -151,11 +151,6 @@ def test_too_few_shadows_for_any_count(tabulate, shadows, targets):
     assert "num_shadows" in table.columns
 
 
-def test_attacks_that_would_have_to_be_trained_anew_are_left_out(tabulate, shadows):
-    table = tabulate(shadows, mean=ATTACK, network=replace(ATTACK, closed_form=False))
-    assert set(table["attack"]) == {"mean"}
-
-
 def test_online_attacks_of_the_registry_do_better_with_more_shadows(cell, tmp_path, write_scores):
     """The shadow's φ of members is 2 higher, and examples differ by more than that."""
     paths = []
@@ -167,10 +162,9 @@ def test_online_attacks_of_the_registry_do_better_with_more_shadows(cell, tmp_pa
         arrays["phi"] += difficulty_N + 2 * (roles_MN == roles.MEMBER)[:, :, None]
         storage.write_hdf5(path, arrays, {}, training_settings={})
         paths.append([path])
-    shadow_counts.tabulate(cell, ["lira_online", "loss"], *paths, str(tmp_path / "t.csv"))
+    shadow_counts.tabulate(cell, ["lira_online"], *paths, str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv")
     aucs = table[table["metric"] == "auc"].groupby("num_shadows")["value"].mean()
-    assert set(table["attack"]) == {"lira_online"}
     assert aucs.index.tolist() == [8, 16, 32]
     assert aucs[8] + 0.02 < aucs[32]
     assert 0.85 < aucs[32] < 0.95  # Φ(2 / √2) = 0.92 with all that can be known

@@ -89,6 +89,11 @@ class Checkout:
         profile = ("--profile", "profiles/local", "--cores", "2", "--quiet", "host", "reason")
         return self.snakemake(*profile, "--", *targets, expect=expect)
 
+    def written(self, *names):
+        """All result files of some studies, for asking for them."""
+        paths = [path for name in names for path in (self.results / name).rglob("*.*")]
+        return sorted(str(path.relative_to(self.folder)) for path in paths if path.is_file())
+
     def planned(self, *targets):
         """Name of each rule that would run to its number of jobs."""
         output = self.snakemake("-n", "--profile", "profiles/local", "--", *targets)

@@ -31,6 +31,24 @@ def table(checkout, study, name):
     return pd.read_csv(checkout.results / study / "tables" / f"{name}.csv")
 
 
+def test_every_file_can_be_asked_for(ended):
+    files = ended.written(*(path.name for path in ended.results.iterdir() if path.is_dir()))
+    files = [path for path in files if not path.startswith(("results/logs", "results/."))]
+    assert any(path.endswith("mean_curvature.csv") for path in files)
+    assert ended.planned(*files) == {}
+
+
+def test_other_published_values_redo_the_comparison(ended):
+    path = ended.folder / "rules/published_curvature.yaml"
+    text = path.read_text()
+    try:
+        for edit, planned in (("# a comment", {}), ("other: {}", {"compare_curvature": 1})):
+            path.write_text(f"{text}\n{edit}\n")
+            assert ended.planned("results/curvature_quickstart/tables/curvature.csv") == planned
+    finally:
+        path.write_text(text)
+
+
 def test_every_attack_is_in_the_published_layout(ended):
     found = table(ended, "curvature_quickstart", "curvature")
     assert found["attack"].tolist() == SHIPPED["studies"]["curvature_quickstart"]["attacks"]

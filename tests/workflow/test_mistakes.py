@@ -1,8 +1,10 @@
 """A user's mistakes over whole runs: one clear message, a non-zero status, nothing lost."""
 
 import copy
+import re
 
 import pytest
+import yaml
 from checkouts import SMALL
 
 
@@ -19,6 +21,35 @@ def test_wrong_configuration_lists_every_fault_before_anything_runs(fresh):
     fresh.configure(config)
     output = fresh.run(expect=1)
     assert_clear(output, "studies.small.num_shadows", "variants[0]", "variants[1]", "3 faults")
+    assert not fresh.results.exists()
+
+
+def test_a_study_that_was_copied_and_not_renamed(fresh):
+    path = fresh.folder / "workflow_config.yaml"
+    block = yaml.safe_dump(SMALL["studies"], indent=2).replace("\n", "\n  ").rstrip()
+    path.write_text(path.read_text().replace("studies:\n", f"studies:\n  {block}\n"))
+    (fresh.folder / "other.yaml").write_text("build: [small]\n\nbuild: []\n")
+    output = fresh.snakemake("-n", "--configfile", "other.yaml", expect=1)
+    twice = r"studies\.small: written more than once, in lines \d+ and \d+ of workflow_config\.yaml"
+    assert re.search(twice, output)
+    assert_clear(output, "build: written more than once, in lines 1 and 3 of other.yaml")
+
+
+def test_files_that_a_study_does_not_have_are_refused_while_planning(fresh):
+    cell = "results/small/digits/small_convnet/dpf-0.9"
+    wrong = [
+        f"{cell}/attacks/nn.h5",
+        f"{cell}/attacks/original/lira_online.csv",
+        f"{cell}/models/target-8.safetensors",
+        f"{cell}/scores/shadow-77.h5",
+        "results/small/fashion_mnist/roles/target-7.h5",
+        "results/small/figures/epsilon.png",
+    ]
+    right = f"{cell}/attacks/lira_online.h5"
+    output = fresh.snakemake("-n", "--profile", "profiles/local", "--", right, *wrong, expect=1)
+    assert_clear(output, *(f"{path}: small has no " for path in wrong))
+    assert_clear(output, "Add nn to studies.small.attacks")
+    assert f"{right}:" not in output
     assert not fresh.results.exists()
 
 

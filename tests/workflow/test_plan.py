@@ -125,6 +125,12 @@ def test_nothing_to_do_when_finished(finished):
     assert finished.planned() == {}
 
 
+def test_every_file_can_be_asked_for(finished):
+    files = finished.written("small", "data")
+    assert len(files) > 50
+    assert finished.planned(*files) == {}
+
+
 def test_deleted_figure_is_one_job(finished):
     (finished.results / "small/figures/roc.png").unlink()
     assert finished.planned("results/small/figures/roc.png") == {"plot_roc": 1}
@@ -210,22 +216,64 @@ def test_prepared_data_can_be_deleted_and_made_again(finished):
     assert finished.planned() == {}
 
 
-@pytest.mark.parametrize(
-    ("file", "rules"),
-    [
-        ("scripts/shadowmill/figures/roc.py", {"plot_roc": 1, "plot_attacks": 2}),
-        ("scripts/plot_roc.py", {"plot_roc": 1}),
-        ("scripts/shadowmill/training/lockstep.py", {}),
-        ("scripts/train_models.py", {}),
-        ("scripts/shadowmill/scores/score.py", {}),
-    ],
+def edit(checkout, *edits):
+    """Replace text that is there once in files below scripts/."""
+    for name, old, new in edits:
+        path = checkout.folder / "scripts" / name
+        text = path.read_text()
+        assert text.count(old) == 1, (name, old)
+        path.write_text(text.replace(old, new))
+
+
+NEW_ROWS = (
+    (
+        "shadowmill/attacks/__init__.py",
+        '    "rmia_online": _rmia("online"),',
+        '    "another": Attack("Another", loss, loss_leave_one_out),\n'
+        '    "rmia_online": _rmia("online"),',
+    ),
+    (
+        "shadowmill/data/__init__.py",
+        '    "svhn": ',
+        '    "another": Dataset("Another", "readers.idx:mnist", "image", 9, 9, 2),\n    "svhn": ',
+    ),
 )
-def test_a_comment_redraws_but_does_not_retrain(finished, file, rules):
-    path = finished.folder / file
-    path.write_text(path.read_text() + "\n# a comment\n")
+
+
+def test_wording_and_new_rows_of_tables_redo_nothing(finished):
+    for path in finished.folder.glob("scripts/**/*.py"):
+        path.write_text(path.read_text() + "\n# a comment\n")
+    message = "expected a finite number; the model diverged"
+    edit(
+        finished,
+        ("shadowmill/attacks/bank.py", message, f"that is {message}"),
+        ("shadowmill/tables/__init__.py", '"""Write a table, atomically;', '"""Write a CSV;'),
+        *NEW_ROWS,
+    )
+    assert finished.planned() == {}
+
+
+def test_edited_code_redoes_what_is_computed_with_it(finished):
+    edit(
+        finished,
+        # Drawn with.
+        ("shadowmill/figures/roc.py", "lowest = min(", "lowest = 0.5 * min("),
+        # No attack of this study.
+        ("shadowmill/attacks/rmia.py", "LOG_P_FLOOR = -690.0", "LOG_P_FLOOR = -680.0"),
+        # These have versions instead.
+        ("shadowmill/training/lockstep.py", "import torch\n", "import torch\nEDITED = 1\n"),
+        ("train_models.py", '"""Rule', 'EDITED = 1\n"""Rule'),
+        ("shadowmill/scores/score.py", "import torch\n", "import torch\nEDITED = 1\n"),
+    )
+    assert finished.planned() == {"plot_roc": 1, "plot_attacks": 2, "all": 1}
+
+
+def test_edited_code_of_all_attacks_redoes_them_and_trains_nothing(finished):
+    edit(finished, ("shadowmill/attacks/bank.py", "ndim != 3 or", "ndim != 3 or False or"))
     planned = finished.planned()
-    planned.pop("all", None)
-    assert planned == rules
+    assert planned["attack"] == 4
+    assert "train_target" not in planned
+    assert "score_block" not in planned
 
 
 def test_a_new_training_version_retrains(finished):

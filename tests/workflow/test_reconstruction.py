@@ -72,6 +72,12 @@ def test_everything_is_there(ended):
     assert ended.planned() == {}
 
 
+def test_every_file_can_be_asked_for(ended):
+    files = ended.written(NAME, "backbones", "data")
+    assert len(files) > 20
+    assert ended.planned(*files) == {}
+
+
 def test_a_lost_shard_is_made_again_alone(ended):
     shard = f"{SETTING}/heads/train-0003.h5"
     (ended.folder / shard).unlink()

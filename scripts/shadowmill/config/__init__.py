@@ -3,7 +3,7 @@
 Snakemake imports this while it parses, in every job: nothing heavy may be imported here.
 """
 
-from shadowmill.config.study import Cell, Config, Study, Variant
+from shadowmill.config.study import Config, Study
 from shadowmill.config.validation import load
 
-__all__ = ["Cell", "Config", "Study", "Variant", "load"]
+__all__ = ["Config", "Study", "load"]

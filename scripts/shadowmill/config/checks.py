@@ -11,9 +11,10 @@ from shadowmill.config.fit import fit_faults, pruning_faults
 from shadowmill.config.messages import suggestion, unknown
 from shadowmill.config.reconstruction_checks import backbone_faults, reconstruction_faults
 from shadowmill.config.sharing import order_faults, shadow_faults
-from shadowmill.config.study import Variant
+from shadowmill.config.variants import read_variant
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
+from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 
 # Rules of the workflow, and folders beside the studies' own: no study may be named so.
@@ -144,7 +145,7 @@ def _variant_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
     for index, name in enumerate(study["variants"]):
         place = f"{key}.variants[{index}]: {name!r}"
         try:
-            variant = Variant.parse(name)
+            variant = read_variant(name)
         except ValueError as error:
             yield f"{place}: {error}"
             continue

@@ -11,6 +11,7 @@ from shadowmill.errors import ConfigError
 # The heads of learning curves: few, on a permutation of their own, so that more test heads do not
 # train the reconstructor again.
 VALIDATION_SHARD = "test-9999"
+TEST_SHARD = "test-0000"
 _VALIDATION_HEADS = 100
 
 

@@ -1,121 +1,16 @@
 """Typed view of a validated configuration."""
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.data import DATASETS
-from shadowmill.defenses import DEFENSES
 from shadowmill.errors import ConfigError
+from shadowmill.names import Cell, Variant
 from shadowmill.pruning import METHODS
-
-_PART = re.compile(r"([a-z][a-z0-9_]*)-(.+)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """How a model is made.
-
-    Attributes:
-        method: `dense` or a pruning method.
-        sparsity: fraction of the prunable weights that are zero in the end; 0 for `dense`.
-        defense: `none` or a defence.
-        strength: the number after the defence's name; 0 for `none`.
-    """
-
-    method: str
-    sparsity: float = 0.0
-    defense: str = "none"
-    strength: float = 0.0
-
-    @classmethod
-    def parse(cls, name: str) -> "Variant":
-        """Read a variant's name: `dense` or METHOD-SPARSITY, then perhaps `+`DEFENCE-STRENGTH.
-
-        Raises:
-            ValueError: the name has another form, a sparsity that is not strictly between 0 and 1,
-                an unknown defence or more than one, or a number that is not finite or not in
-                shortest notation.
-        """
-        base, plus, defense = name.partition("+")
-        variant = cls("dense") if base == "dense" else cls(*_method_and_sparsity(base))
-        if not plus:
-            return variant
-        if any(f"+{other}" in defense for other in DEFENSES):
-            raise ValueError("a variant has one defence at most")
-        if defense in DEFENSES:
-            raise ValueError(
-                f"{defense} needs its {DEFENSES[defense].argument}; write {name}-NUMBER"
-            )
-        found = _PART.fullmatch(defense)
-        if not found or found[1] not in DEFENSES:
-            known = ", ".join(f"{other}-{row.argument}" for other, row in DEFENSES.items())
-            raise ValueError(f"unknown defence {defense!r}. Known: {known}")
-        strength = _number(found[2], f"{base}+{found[1]}")
-        return replace(variant, defense=found[1], strength=strength)
-
-    @property
-    def name(self) -> str:
-        """The name that `parse` reads."""
-        base = self.method if self.method == "dense" else f"{self.method}-{self.sparsity:.6g}"
-        return base if self.defense == "none" else f"{base}+{self.defense}-{self.strength:.6g}"
-
-    @property
-    def undefended(self) -> "Variant":
-        """The same without its defence."""
-        return Variant(self.method, self.sparsity)
-
-
-def _method_and_sparsity(name: str) -> tuple[str, float]:
-    found = _PART.fullmatch(name)
-    if not found or found[1] == "dense":
-        known = f"dense, {', '.join(f'{method}-SPARSITY' for method in METHODS)}"
-        raise ValueError(f"unknown variant. Known: {known}")
-    sparsity = _number(found[2], found[1])
-    if not 0 < sparsity < 1:
-        raise ValueError(f"sparsity {found[2]} must lie strictly between 0 and 1")
-    return found[1], sparsity
-
-
-def _number(text: str, before: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number; write {before}-NUMBER") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number; write {before}-NUMBER")
-    shortest = f"{value:.6g}"
-    if float(shortest) != value:
-        raise ValueError(f"{text} has too many digits; numbers in names have six at most")
-    if text != shortest:
-        # One variant must not have two names: it would be trained twice.
-        raise ValueError(f"write it {before}-{shortest}")
-    return value
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One configuration of a study: what all its models have in common."""
-
-    study: str
-    dataset: str
-    architecture: str
-    variant: str
-
-    @property
-    def path(self) -> tuple[str, str, str]:
-        """Data set, architecture and variant: where it stands within its study."""
-        return self.dataset, self.architecture, self.variant
-
-    @property
-    def folder(self) -> str:
-        """Where its files lie, below results/."""
-        return "/".join((self.study, *self.path))
 
 
 @dataclass(frozen=True)
@@ -250,6 +145,11 @@ class Study:
     def compares_examples(self) -> bool:
         """Whether some shadows trained on each example and some did not."""
         return self.protocol == "half"
+
+    @cached_property
+    def closed_form_attacks(self) -> tuple[str, ...]:
+        """The attacks that are quickly run again with fewer shadows."""
+        return tuple(name for name in self.attacks if ATTACKS[name].closed_form)
 
     @cached_property
     def attack_pairs(self) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """Checks of the configuration: all faults at once, each with its key and its cure."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,30 @@ import yaml
 from shadowmill.config.checks import sense_faults
 from shadowmill.config.messages import suggestion
 from shadowmill.config.reconstruction import Reconstruction
-from shadowmill.config.study import Config, Study, Variant
+from shadowmill.config.repeated import repeated_keys
+from shadowmill.config.study import Config, Study
 from shadowmill.errors import ConfigError
+from shadowmill.names import Variant
 
 
-def load(raw: dict[str, Any], schema: str | Path) -> Config:
+def load(raw: dict[str, Any], schema: str | Path, files: Iterable[str | Path] = ()) -> Config:
     """Validate the configuration, fill in defaults (in `raw` too) and return a typed view.
 
     Args:
         raw: the parsed YAML; defaults are added in place.
         schema: path of the JSON schema, in YAML.
+        files: those that the configuration was read from.
 
     Raises:
         ConfigError: one message that lists every fault with its key.
     """
     definition = yaml.load(Path(schema).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    repeated = [fault for path in files for fault in repeated_keys(path)]
     faults = list(_key_faults(raw)) or list(_schema_faults(raw, definition))
     if not faults:
         _fill_defaults(raw, definition)
         faults = list(sense_faults(raw))
-    if faults:
+    if faults := repeated + faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         listing = "\n".join(f"  {fault}" for fault in faults)
         raise ConfigError(

@@ -9,10 +9,10 @@ import numpy as np
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.run import read_attack
-from shadowmill.config import Cell, Variant
 from shadowmill.figures import style
 from shadowmill.figures.roc import frame, step_roc
 from shadowmill.metrics.ranking import auc
+from shadowmill.names import Cell, Variant
 from shadowmill.tables.membership import split
 
 

@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS
-from shadowmill.config import Variant
 from shadowmill.figures import style
+from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 
 _MAX_CLASSES = 20

@@ -21,12 +21,12 @@ from matplotlib.ticker import (
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.curvature import log_curvature
-from shadowmill.config import Cell, Variant
 from shadowmill.data import DATASETS
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.figures import style
 from shadowmill.figures.examples import draw_image
+from shadowmill.names import Cell, Variant
 from shadowmill.tables import read_csv
 from shadowmill.tables.curvature import read_curvature
 from shadowmill.tables.membership import AGGREGATES

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from shadowmill.attacks import ATTACKS
-from shadowmill.config import Variant
 from shadowmill.figures import style
+from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 from shadowmill.tables.membership import pooled
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from shadowmill.config import Cell, Variant
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.figures import style
+from shadowmill.names import Cell, Variant
 from shadowmill.scores.files import ModelScores, read_scores
 from shadowmill.tables import read_csv
 

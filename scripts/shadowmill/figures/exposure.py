@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from scipy.stats import spearmanr
 
-from shadowmill.config import Variant
 from shadowmill.figures import style
+from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 
 _MAX_COLUMNS = 4

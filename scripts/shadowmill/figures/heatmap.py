@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from shadowmill.attacks import ATTACKS
-from shadowmill.config import Variant
 from shadowmill.figures import style
+from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 from shadowmill.tables.membership import AGGREGATES
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.run import read_attack
-from shadowmill.config import Cell, Variant
 from shadowmill.figures import style
 from shadowmill.metrics.ranking import roc_curve
+from shadowmill.names import Cell, Variant
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import read_csv
 

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from shadowmill.attacks import ATTACKS
-from shadowmill.config import Variant
 from shadowmill.figures import style
+from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 
 _METRICS = {"auc": "AUC", "tpr_at_fpr_0.01": "TPR at 1 % FPR"}

@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
-from shadowmill.config import Variant
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
+from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 
 _PANEL_INCHES = (3.0, 2.7)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from shadowmill import storage
-from shadowmill.config import Cell, Variant
 from shadowmill.errors import ArtefactError
+from shadowmill.names import Cell, Variant
 
 
 def identity(cell: Cell) -> dict[str, str | float]:

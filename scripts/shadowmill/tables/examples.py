@@ -6,7 +6,7 @@ import pandas as pd
 from shadowmill import storage
 from shadowmill.attacks.exposure import exposure
 from shadowmill.attacks.run import bank_of, read_attack
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, read_csv, write_csv
 

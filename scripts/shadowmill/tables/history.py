@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from shadowmill import storage
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 from shadowmill.tables import identity, write_csv
 
 

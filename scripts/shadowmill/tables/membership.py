@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from shadowmill.attacks.run import AttackScores, read_attack
-from shadowmill.config import Cell
 from shadowmill.metrics.bootstrap import two_way_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE, FPRS, evaluate, fix_thresholds
 from shadowmill.metrics.ranking import allowed_false_positives, operating_point
+from shadowmill.names import Cell
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import identity, write_csv
 

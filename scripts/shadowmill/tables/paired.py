@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from shadowmill.attacks.run import AttackScores, read_attack
-from shadowmill.config import Cell, Variant
 from shadowmill.errors import ArtefactError
 from shadowmill.metrics.bootstrap import paired_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE, FPRS
 from shadowmill.metrics.multiplicity import holm
+from shadowmill.names import Cell, Variant
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.tables import identity, write_csv
 from shadowmill.tables.membership import AGGREGATES, REPLICATES, split

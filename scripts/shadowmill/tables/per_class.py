@@ -11,10 +11,10 @@ import pandas as pd
 
 from shadowmill import storage
 from shadowmill.attacks.run import AttackScores, read_attack
-from shadowmill.config import Cell
 from shadowmill.metrics.bootstrap import class_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE
 from shadowmill.metrics.multiplicity import holm
+from shadowmill.names import Cell
 from shadowmill.tables import identity, read_csv, write_csv
 from shadowmill.tables.membership import AGGREGATES, REPLICATES, split
 

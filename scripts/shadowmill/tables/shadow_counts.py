@@ -11,8 +11,8 @@ import pandas as pd
 
 from shadowmill.attacks import ATTACKS, Attack, ScoreBank
 from shadowmill.attacks.run import bank_of
-from shadowmill.config import Cell
 from shadowmill.metrics.evaluation import evaluate, fix_thresholds
+from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.seeds import generator
 from shadowmill.tables import identity, write_csv
@@ -40,12 +40,12 @@ def tabulate(
 
     Args:
         cell: the configuration.
-        attacks: names in `ATTACKS`; of these, those that learn from shadows in closed form.
+        attacks: names in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows, pairs in consecutive rows.
         output: CSV file to write.
     """
-    chosen = {name: ATTACKS[name] for name in attacks if ATTACKS[name].closed_form}
+    chosen = {name: ATTACKS[name] for name in attacks}
     further = sorted(frozenset().union(*(attack.needs for attack in chosen.values())))
     shadows = bank_of(read_scores(shadow_scores, further=further))
     targets = bank_of(read_scores(target_scores, further=further))

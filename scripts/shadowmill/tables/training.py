@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from shadowmill.config import Cell
+from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, write_csv
 
