@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml envs/shadowmill.yaml
 
 STUDY ?= quickstart reconstruction_quickstart
 quickstart: $(INSTALLED)  ## two whole audits on real data, minutes on two cores
-	@snakemake --profile profiles/local -- $(STUDY)
+	@PYTHONPATH=scripts/python_start snakemake --profile profiles/local -- $(STUDY)
 	@$(MAKE) --no-print-directory report
 	@python scripts/print_summary.py $(STUDY)
 

@@ -16,7 +16,7 @@ from shadowmill.training.modelfile import read_model
 pytestmark = pytest.mark.slurm
 
 SANDBOX = ROOT / "scripts/slurm_sandbox.sh"
-ON_SLURM = ("--profile", "slurm", "--workflow-profile", "slurm-sandbox", "--quiet", "host")
+ON_SLURM = ("--profile", "slurm", "--workflow-profile", "slurm-sandbox")
 
 
 @pytest.fixture(scope="module", autouse=True)
