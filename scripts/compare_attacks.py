@@ -1,10 +1,11 @@
 """Rule compare_attacks."""
 
 from shadowmill.jobs import job
-from shadowmill.names import Cell
-from shadowmill.tables.paired import tabulate_attacks
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.names import Cell
+    from shadowmill.tables.paired import tabulate_attacks
+
     tabulate_attacks(
         [Cell(*parts) for parts in snakemake.params.cells],
         snakemake.params.pairs,

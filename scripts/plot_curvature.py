@@ -1,10 +1,11 @@
 """Rule plot_curvature."""
 
-from shadowmill.figures.curvature import plot_histograms
 from shadowmill.jobs import job
-from shadowmill.names import Cell
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.figures.curvature import plot_histograms
+    from shadowmill.names import Cell
+
     plot_histograms(
         Cell(**snakemake.params.cell),
         snakemake.input.scores,

@@ -1,10 +1,11 @@
 """Rule plot_examples."""
 
-from shadowmill.figures.examples import plot
 from shadowmill.jobs import job
-from shadowmill.names import Cell
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.figures.examples import plot
+    from shadowmill.names import Cell
+
     plot(
         Cell(**snakemake.params.cell),
         data_path=snakemake.input.data,

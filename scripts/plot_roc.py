@@ -1,10 +1,11 @@
 """Rule plot_roc."""
 
-from shadowmill.figures.roc import plot
 from shadowmill.jobs import job
-from shadowmill.names import Cell
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.figures.roc import plot
+    from shadowmill.names import Cell
+
     cells = [Cell(snakemake.wildcards.study, *path) for path in snakemake.params.cells]
     plot(
         attack=snakemake.params.attack,

@@ -1,10 +1,11 @@
 """Rule tabulate_counts."""
 
 from shadowmill.jobs import job
-from shadowmill.names import Cell
-from shadowmill.tables.shadow_counts import tabulate
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.names import Cell
+    from shadowmill.tables.shadow_counts import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         attacks=snakemake.params.attacks,

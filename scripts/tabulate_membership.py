@@ -1,10 +1,11 @@
 """Rule tabulate_membership."""
 
 from shadowmill.jobs import job
-from shadowmill.names import Cell
-from shadowmill.tables.membership import tabulate
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.names import Cell
+    from shadowmill.tables.membership import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         attack=snakemake.wildcards.attack,

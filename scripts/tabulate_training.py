@@ -1,10 +1,11 @@
 """Rule tabulate_training."""
 
 from shadowmill.jobs import job
-from shadowmill.names import Cell
-from shadowmill.tables.training import tabulate
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], snakemake.input):
+    from shadowmill.names import Cell
+    from shadowmill.tables.training import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         score_paths=snakemake.input.scores,
