@@ -22,6 +22,9 @@ rule backbone:
     params:
         version=BACKBONES_VERSION,
         settings=lambda wildcards: BACKBONES[wildcards.backbone],
+        network=lambda wildcards: backbone_code(
+            BACKBONES[wildcards.backbone]["architecture"]
+        ),
         state="results/.unfinished/backbones/{backbone}",
     script:
         "../scripts/train_backbone.py"

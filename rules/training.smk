@@ -5,7 +5,8 @@
 #
 # Data sets are ancient(): preparing one again, say after it was deleted to save space, does not
 # retrain. Whether it is still what a model was trained with is checked by digests in scoring.
-# The trainer's code is tracked by TRAINING_VERSION, not by its text.
+# The trainer's code is tracked by TRAINING_VERSION, not by its text; the code that builds the network
+# by its digest, as it is part of what a model is.
 
 
 rule train_target:
@@ -23,6 +24,7 @@ rule train_target:
     params:
         version=TRAINING_VERSION,
         settings=training_settings,
+        network=lambda wildcards: network_code(wildcards.architecture),
         model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.target),
         state=f"{UNFINISHED}/{{target}}",
     script:
@@ -55,6 +57,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
         params:
             version=TRAINING_VERSION,
             settings=training_settings,
+            network=lambda wildcards: network_code(wildcards.architecture),
             model_keys=lambda wildcards: study_of(wildcards).keys(
                 f"shadow-{wildcards.shadow_block}"
             ),

@@ -126,7 +126,7 @@ def test_hdf5_roundtrip(tmp_path):
         assert set(file) == set(arrays)
         for name in ("small", "large", "roles", "flags"):
             np.testing.assert_array_equal(file[name][:], arrays[name], strict=True)
-        assert file["names"].asstr()[:].tolist() == arrays["names"]
+        assert file["names"][:].tolist() == arrays["names"]
         assert storage.attribute(file) == provenance
         assert storage.attribute(file, "classes") == ["cat", "dog"]
         assert storage.attribute(file, "size") == 7
@@ -149,7 +149,7 @@ def test_a_truncated_hdf5_file_is_named_with_its_remedy(tmp_path, part):
     path.write_bytes(content[: int(part * len(content))])
     with (
         pytest.raises(
-            ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Delete it and rerun"
+            ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Move it elsewhere and rerun"
         ),
         storage.open_hdf5(path) as file,
     ):
@@ -214,7 +214,7 @@ def test_a_truncated_safetensors_file_is_named_with_its_remedy(tmp_path, part):
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
     with pytest.raises(
-        ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Delete it and rerun"
+        ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Move it elsewhere and rerun"
     ):
         storage.read_tensors(path)
 
@@ -265,7 +265,7 @@ def test_metadata_of_a_truncated_file_are_not_trusted(tmp_path, part):
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
     with pytest.raises(
-        ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Delete it and rerun"
+        ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Move it elsewhere and rerun"
     ):
         storage.read_metadata(path)
 

@@ -4,15 +4,21 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
-from shadowmill.errors import Interrupted, ShadowmillError
+from shadowmill.errors import ArtefactError, Interrupted, ShadowmillError
 from shadowmill.storage import disk_full, is_full
 
 # Ends the log of a job that would fail again in the same way.
 NO_RETRY = "Not tried again: it would end in the same way."
+
+
+# Seconds by which a file may be dated ahead of this machine's clock.
+_MOST_AHEAD = 60
 
 
 class _Log(logging.FileHandler):
@@ -26,8 +32,10 @@ class _Log(logging.FileHandler):
 
 
 @contextmanager
-def job(log_path: str) -> Iterator[None]:
+def job(log_path: str, inputs: Iterable[str] = ()) -> Iterator[None]:
     """Run the body of a rule script, its imports included.
+
+    Inputs from the future are refused before the work: Snakemake would delete what is made of them.
 
     What is logged goes to `log_path`. A user's mistake, or a fault of the outside world (disk,
     memory, permissions), ends the job with one line, which is the last that is logged but for
@@ -37,6 +45,7 @@ def job(log_path: str) -> Iterator[None]:
     log = _open_log(log_path)
     logging.captureWarnings(True)
     try:
+        require_past(inputs)
         yield
     except Exception as error:
         message, can_be_cured = explain(error)
@@ -51,6 +60,31 @@ def job(log_path: str) -> Iterator[None]:
         if not log.is_complete:
             print(f"shadowmill: {message or repr(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def require_past(paths: Iterable[str]) -> None:
+    """Wait for files that are dated a few seconds ahead, as shared disks may date them.
+
+    Raises:
+        ArtefactError: a file is dated further ahead.
+    """
+    dates = {path: Path(path).stat().st_mtime for path in paths if Path(path).exists()}
+    if not dates:
+        return
+    latest = max(dates, key=dates.__getitem__)
+    ahead = dates[latest] - time.time()
+    if ahead > _MOST_AHEAD:
+        date, now = (
+            datetime.fromtimestamp(t).isoformat(" ", "seconds")
+            for t in (dates[latest], time.time())
+        )
+        raise ArtefactError(
+            f"{latest}: dated {date}, and it is {now} now. What is made of a file from the future "
+            "counts as out of date at once. Set the clock right if it is wrong, or give the file "
+            f"the present date: touch {latest}"
+        )
+    if ahead > 0:
+        time.sleep(ahead)
 
 
 def _open_log(path: str) -> _Log:

@@ -13,7 +13,7 @@ A row counts with those fields that the code at hand reads, and with the code th
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -45,7 +45,25 @@ def source_digest(script: str | Path, tables: Tables | None = None) -> str:
     Raises:
         TypeError: a row holds what cannot be digested, such as a function that was made by another.
     """
-    found, rows = _closure(Path(script), tables or {})
+    return _digest(_everything(Path(script)), tables or {})
+
+
+def code_digest(names: Iterable[str], tables: Tables | None = None) -> str:
+    """Digest of some definitions of this package and of all that they use.
+
+    Args:
+        names: their full names, such as `shadowmill.architectures.build`.
+        tables: those that are taken by their rows.
+
+    Raises:
+        TypeError: as for `source_digest`.
+        ValueError: there is no definition of such a name.
+    """
+    return _digest([_definition(name) for name in names], tables or {})
+
+
+def _digest(start: Iterable[Definition], tables: Tables) -> str:
+    found, rows = _closure(start, tables)
     code = [
         (_place(path), name, [statement.tree for statement in _statements(path, name)])
         for path, name in sorted(found)
@@ -55,7 +73,7 @@ def source_digest(script: str | Path, tables: Tables | None = None) -> str:
 
 def definitions(script: str | Path, tables: Tables | None = None) -> set[Definition]:
     """The definitions whose code is in the digest of a script."""
-    return _closure(Path(script), tables or {})[0]
+    return _closure(_everything(Path(script)), tables or {})[0]
 
 
 def _place(path: Path) -> str:
@@ -63,13 +81,13 @@ def _place(path: Path) -> str:
     return path.relative_to(_PACKAGE_FOLDER).as_posix() if inside else path.name
 
 
-def _closure(script: Path, tables: Tables) -> tuple[set[Definition], dict[str, Any]]:
-    """All that a script uses: definitions, and of each table it reaches the rows as values."""
-    by_rows = {_table(name): name for name in tables}
+def _closure(start: Iterable[Definition], tables: Tables) -> tuple[set[Definition], dict[str, Any]]:
+    """All that some definitions use, with them, and of each table reached the rows as values."""
+    by_rows = {_definition(name): name for name in tables}
     found: set[Definition] = set()
     reached: set[str] = set()
     attributes: set[str] = set()
-    pending = [*_everything(script)]
+    pending = [*start]
     while pending:
         while pending:
             place = pending.pop()
@@ -93,12 +111,12 @@ def _closure(script: Path, tables: Tables) -> tuple[set[Definition], dict[str, A
     return found, values
 
 
-def _table(full: str) -> Definition:
+def _definition(full: str) -> Definition:
     module, _, name = full.rpartition(".")
     for place in _named(full):
         if place.name == name:
             return place
-    raise ValueError(f"there is no table {name} in {module}")
+    raise ValueError(f"there is no {name} in {module}")
 
 
 def _values(value: Any, attributes: set[str] | None = None) -> Any:

@@ -2,14 +2,13 @@
 
 A file appears under its final name only when it is whole: it is written beside it, flushed to the
 disk, then renamed. A job killed at any moment leaves no half file under a final name. A full disk
-is one clear message.
+is one clear message. Arrays and tensors carry digests of their content, checked on reading.
 """
 
 import errno
 import io
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowmill.errors import ArtefactError, DiskError
+from shadowmill.provenance import array_digest, digest
 
 if TYPE_CHECKING:
     import h5py
+    import numpy as np
     import torch
 
 _PROVENANCE = "provenance"
+# Of attributes or metadata, or of one array; and of all tensors.
+_DIGEST, _CONTENT = "digest_of_this", "digest_of_tensors"
 
 _SMALL_FILE = 1 << 16  # bytes; with less room than this nothing can be done
 
@@ -131,21 +134,107 @@ def link_or_copy(source: Path, destination: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def _broken(path: str | Path, reason: str) -> ArtefactError:
-    if not Path(path).exists():
-        return ArtefactError(f"{path}: no such file. Rerun the workflow to make it.")
+def _missing(path: str | Path) -> ArtefactError:
+    return ArtefactError(f"{path}: no such file. Rerun the workflow to make it.")
+
+
+def _unreadable(path: str | Path, reason: str) -> ArtefactError:
+    """For what may be anything: only what is known to be ours is recommended for deletion."""
     return ArtefactError(
-        f"{path}: cannot be read, it is truncated or damaged ({reason}). "
-        "Delete it and rerun the workflow."
+        f"{path}: cannot be read ({reason}). It is truncated or damaged, or was not written by "
+        "this workflow. Move it elsewhere and rerun the workflow, which makes it again."
     )
 
 
+def _foreign(path: str | Path) -> ArtefactError:
+    return ArtefactError(
+        f"{path}: not written by this workflow, or by an earlier version of it. Move it elsewhere "
+        "and rerun the workflow, which makes its own."
+    )
+
+
+def _damaged(path: str | Path, what: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path}: damaged, the content of {what} is no longer what was written. Delete it and "
+        "rerun the workflow."
+    )
+
+
+def content_digest(values: Any) -> str:
+    """Digest of an array of numbers or text: of its shape, type and content."""
+    import numpy as np
+
+    array = np.asarray(values)
+    if array.dtype.kind in "UOS":
+        return digest([array.shape, [str(text) for text in array.ravel()]])
+    return array_digest(array)
+
+
+class Arrays:
+    """The arrays and attributes of an open HDF5 file, checked against their digests when read.
+
+    Attributes:
+        path: of the file.
+        attributes: what `write_hdf5` was given, by name, with the provenance.
+    """
+
+    def __init__(self, path: str | Path, file: "h5py.File") -> None:
+        """Read the attributes.
+
+        Raises:
+            ArtefactError: the file was not written by this workflow, or its attributes changed.
+        """
+        self.path, self._file = path, file
+        texts = dict(file.attrs)
+        expected = texts.pop(_DIGEST, None)
+        if _PROVENANCE not in texts or expected is None:
+            raise _foreign(path)
+        if digest(texts) != expected:
+            raise _damaged(path, "its attributes")
+        self.attributes = {name: json.loads(text) for name, text in texts.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of an array, which is not read."""
+        return self._stored(name).shape
+
+    def __getitem__(self, name: str) -> "np.ndarray":
+        """An array, read whole; text as an array of objects."""
+        stored = self._stored(name)
+        values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[()]
+        return self._checked(name, values)
+
+    def read_into(self, name: str, destination: "np.ndarray", where: Any) -> None:
+        """Read an array straight into a part of another one of its type."""
+        self._stored(name).read_direct(destination, dest_sel=where)
+        self._checked(name, destination[where])
+
+    def _stored(self, name: str) -> "h5py.Dataset":
+        if name not in self._file:
+            raise ArtefactError(
+                f"{self.path}: it has no array {name}, but {', '.join(self)}. It was made with "
+                "other settings than are asked for now. Delete it and rerun the workflow."
+            )
+        return self._file[name]
+
+    def _checked(self, name: str, values: "np.ndarray") -> "np.ndarray":
+        if content_digest(values) != self._file[name].attrs.get(_DIGEST):
+            raise _damaged(self.path, name)
+        return values
+
+
 @contextmanager
-def open_hdf5(path: str | Path) -> Iterator["h5py.File"]:
-    """Open an HDF5 file for reading.
+def open_hdf5(path: str | Path) -> Iterator[Arrays]:
+    """Open an HDF5 file that `write_hdf5` wrote, for reading.
 
     Raises:
-        ArtefactError: the file is missing, truncated or damaged.
+        ArtefactError: the file is missing or unreadable, was not written by this workflow, lacks an
+            array that is asked for, or its content is no longer what was written.
     """
     import h5py
 
@@ -154,22 +243,24 @@ def open_hdf5(path: str | Path) -> Iterator["h5py.File"]:
         file = h5py.File(path, "r", locking=False)
     except PermissionError as error:
         raise ArtefactError(f"{path}: you may not read it. Change its permissions.") from error
+    except FileNotFoundError as error:
+        raise _missing(path) from error
     except OSError as error:
-        raise _broken(path, str(error).splitlines()[0]) from error
+        raise _unreadable(path, str(error).splitlines()[0]) from error
     with file:
         try:
-            yield file
+            yield Arrays(path, file)
         except (KeyError, OSError, RuntimeError) as error:
-            raise _broken(path, str(error)) from error
+            raise _unreadable(path, str(error)) from error
 
 
 def write_hdf5(
     path: str | Path, arrays: Mapping[str, Any], provenance: Mapping[str, Any], **attributes: Any
 ) -> None:
-    """Write named arrays, attributes and provenance to an HDF5 file, atomically.
+    """Write named arrays, attributes, provenance, and digests of all these, atomically.
 
     Args:
-        path: where to.
+        path: HDF5 file to write.
         arrays: name to array; large arrays are compressed losslessly.
         provenance: JSON-serialisable facts on how the file was made.
         attributes: JSON-serialisable facts that readers need.
@@ -183,39 +274,67 @@ def write_hdf5(
         for name, value in arrays.items():
             array = np.asarray(value)
             if array.dtype.kind in "UO":
-                file.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
+                text = array.astype(object)
+                stored = file.create_dataset(name, data=text, dtype=h5py.string_dtype())
             elif array.nbytes > 1 << 16:
-                file.create_dataset(name, data=array, compression="gzip", compression_opts=1)
+                stored = file.create_dataset(
+                    name, data=array, compression="gzip", compression_opts=1
+                )
             else:
-                file.create_dataset(name, data=array)
-        for name, value in attributes.items():
-            file.attrs[name] = json.dumps(value)
-        file.attrs[_PROVENANCE] = json.dumps(provenance)
+                stored = file.create_dataset(name, data=array)
+            stored.attrs[_DIGEST] = content_digest(array)
+        facts = {**attributes, _PROVENANCE: provenance}
+        texts = {name: json.dumps(value) for name, value in facts.items()}
+        for name, text in (texts | {_DIGEST: digest(texts)}).items():
+            file.attrs[name] = text
     write_bytes(path, content.getbuffer())
 
 
-def attribute(file: "h5py.File", name: str = _PROVENANCE) -> Any:
-    """Read an attribute that `write_hdf5` wrote (the provenance, if no name is given)."""
-    return json.loads(file.attrs[name])
+def attribute(file: Arrays, name: str = _PROVENANCE) -> Any:
+    """An attribute that `write_hdf5` wrote (the provenance, if no name is given).
+
+    Raises:
+        ArtefactError: the file has none of that name.
+    """
+    if name not in file.attributes:
+        raise ArtefactError(
+            f"{file.path}: it does not say its {name}. It is another kind of file than this place "
+            "is for. Move it elsewhere and rerun the workflow."
+        )
+    return file.attributes[name]
 
 
 def write_tensors(
     path: str | Path, tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, Any]
 ) -> None:
-    """Write tensors and JSON-serialisable metadata to a safetensors file, atomically."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    """Write tensors, JSON-serialisable metadata, and digests of both, atomically.
 
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    Args:
+        path: safetensors file to write.
+        tensors: by name, on any device.
+        metadata: at least one entry.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     texts = {name: json.dumps(value) for name, value in metadata.items()}
-    with atomic(path, sum(tensor.nbytes for tensor in contiguous.values())) as temporary:
-        try:
-            save_file(contiguous, temporary, texts)
-        except SafetensorError as error:
-            # The library puts the system's error number into its message.
-            if number := re.search(r"(?:code:|os error) (\d+)", str(error)):
-                raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-            raise
+    digests = {_DIGEST: digest(texts), _CONTENT: _tensors_digest(plain)}
+    write_bytes(path, save(plain, texts | digests))
+
+
+def _tensors_digest(tensors: Mapping[str, "torch.Tensor"]) -> str:
+    import torch
+
+    # As bytes: NumPy knows no bfloat16.
+    return digest(
+        {
+            name: [
+                *(str(tensor.dtype), list(tensor.shape)),
+                content_digest(tensor.reshape(-1).view(torch.uint8).numpy()),
+            ]
+            for name, tensor in tensors.items()
+        }
+    )
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
@@ -225,69 +344,44 @@ def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str,
         The tensors by name, on the CPU, and the metadata.
 
     Raises:
-        ArtefactError: the file is missing, truncated or damaged.
+        ArtefactError: the file is missing or unreadable, was not written by this workflow, or its
+            content is no longer what was written.
     """
-    with _open_tensors(path, "pt") as (file, metadata):
-        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    with _open_tensors(path, "pt") as (file, metadata, content):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _tensors_digest(tensors) != content:
+            raise _damaged(path, "its tensors")
+        return tensors, metadata
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """Read the metadata alone; needs no torch.
 
     Raises:
-        ArtefactError: the file is missing, truncated or damaged.
+        ArtefactError: as for `read_tensors`, but the tensors are not looked at.
     """
-    with _open_tensors(path, "np") as (_, metadata):
+    with _open_tensors(path, "np") as (_, metadata, _):
         return metadata
 
 
 @contextmanager
-def _open_tensors(path: str | Path, framework: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _open_tensors(path: str | Path, framework: str) -> Iterator[tuple[Any, dict[str, Any], str]]:
+    """The file, its metadata, and the digest that its tensors should have."""
     from safetensors import SafetensorError, safe_open
 
+    if not Path(path).exists():
+        raise _missing(path)
     try:
         with safe_open(path, framework=framework) as file:
-            if file.metadata() is None:
-                raise ValueError("no metadata")
-            yield file, {name: json.loads(value) for name, value in file.metadata().items()}
+            texts = dict(file.metadata() or {})
+            expected, content = texts.pop(_DIGEST, None), texts.pop(_CONTENT, None)
+            if expected is None or content is None:
+                raise _foreign(path)
+            if digest(texts) != expected:
+                raise _damaged(path, "its metadata")
+            yield file, {name: json.loads(text) for name, text in texts.items()}, content
     except (SafetensorError, OSError, ValueError) as error:
-        raise _broken(path, str(error)) from error
-
-
-def read_state_dict(path: str, advice: str) -> dict[str, "torch.Tensor"]:
-    """Read weights that others published: a state dict of torch, or a safetensors file.
-
-    Args:
-        path: the file; nothing in it is executed.
-        advice: where to get the right one, to end messages with.
-
-    Returns:
-        The tensors by name, on the CPU.
-
-    Raises:
-        ArtefactError: the file is missing, damaged, or holds other things than tensors.
-    """
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not Path(path).exists():
-        raise ArtefactError(f"{path}: no such file of weights. {advice}")
-    try:
-        if path.endswith(".safetensors"):
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ArtefactError(
-            f"{path}: no file of weights, or a damaged one ({type(error).__name__}). {advice}"
-        ) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(tensor, torch.Tensor) for tensor in state.values()
-    ):
-        raise ArtefactError(f"{path}: not a state dict, whose every entry is a tensor. {advice}")
-    return dict(state)
+        raise _unreadable(path, str(error)) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -80,8 +80,9 @@ def files(write_scores):
     return write
 
 
-def run(written, output, attack="lira_fixed", adversary="adaptive", **options):
+def run(written, folder, attack="lira_fixed", adversary="adaptive", **options):
     targets, shadows = ([path for path, _ in part] for part in written)
+    output = folder / f"{attack}.h5"
     run_attack(
         attack=attack,
         target_scores=targets,
@@ -99,7 +100,7 @@ def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(
     files, tmp_path, attack, executed, hangs_on
 ):
     written, data_path = files(), prepared(tmp_path)
-    ran = executed(lambda: run(written, tmp_path / "a.h5", attack, data_path=data_path))
+    ran = executed(lambda: run(written, tmp_path / "a", attack, data_path=data_path))
     assert len(ran) > 20
     assert {place.name for place in ran - hangs_on(attack)} == {"read_attack"}
 
@@ -118,7 +119,7 @@ def joined(files, key):
 )
 def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path, attack):
     targets, shadows = written = files()
-    scores = run(written, tmp_path / "a.h5", attack, data_path=prepared(tmp_path))
+    scores = run(written, tmp_path / "a", attack, data_path=prepared(tmp_path))
     shadow_roles = joined(shadows, "roles")
     features = np.arange(NUM_EXAMPLES * 4).reshape(NUM_EXAMPLES, 4) / np.float32(255)
 
@@ -173,8 +174,8 @@ def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
     path, arrays = shadows[0]
     arrays["correct"][2] = False
     storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
-    kept = run(written, tmp_path / "a.h5")
-    dropped = run(written, tmp_path / "b.h5", drop_unhealthy=True)
+    kept = run(written, tmp_path / "a")
+    dropped = run(written, tmp_path / "b", drop_unhealthy=True)
     assert len(kept.shadows) == NUM_SHADOWS
     assert dropped.shadows == tuple(n for n in kept.shadows if n != "shadow-00-2")
     np.testing.assert_array_equal(
@@ -184,7 +185,7 @@ def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
 
 
 def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
-    scores = run(files(PPB, PPB), tmp_path / "a.h5")
+    scores = run(files(PPB, PPB), tmp_path / "a")
     assert scores.adversary == "adaptive"
     who, score_MN, roles_MN = scores.audited
     assert who == "shadows"
@@ -193,7 +194,7 @@ def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
 
 
 def test_an_attack_with_undefended_shadows_is_judged_by_the_targets(files, tmp_path):
-    scores = run(files(PPB, SETTINGS), tmp_path / "a.h5", adversary="non_adaptive")
+    scores = run(files(PPB, SETTINGS), tmp_path / "a", adversary="non_adaptive")
     assert scores.adversary == "non_adaptive"
     who, score_TN, roles_TN = scores.audited
     assert who == "targets"
@@ -205,8 +206,8 @@ def test_an_adaptive_attack_needs_shadows_with_the_targets_defence(files, tmp_pa
     targets, shadows = written = files(PPB, SETTINGS)
     pattern = rf"{re.escape(targets[0][0])}: .*{re.escape(shadows[0][0])}: defense\. "
     with pytest.raises(ArtefactError, match=pattern):
-        run(written, tmp_path / "a.h5")
-    assert not (tmp_path / "a.h5").exists()
+        run(written, tmp_path / "a")
+    assert not list((tmp_path / "a").glob("*.h5"))
 
 
 @pytest.mark.parametrize("adversary", ["adaptive", "non_adaptive"])
@@ -223,15 +224,15 @@ def test_an_adaptive_attack_needs_shadows_with_the_targets_defence(files, tmp_pa
 def test_nothing_but_the_defence_may_differ(files, tmp_path, adversary, field, value):
     defended = SETTINGS if adversary == "adaptive" else PPB
     with pytest.raises(ArtefactError, match=rf": {field}\. Delete"):
-        run(files(defended | {field: value}), tmp_path / "a.h5", adversary=adversary)
+        run(files(defended | {field: value}), tmp_path / "a", adversary=adversary)
 
 
 def test_original_shadows_may_differ_in_how_they_were_treated_but_in_nothing_else(files, tmp_path):
     pruned = PPB | {"pruning": {"method": "static", "sparsity": 0.9}}
-    scores = run(files(pruned), tmp_path / "a.h5", adversary="original")
+    scores = run(files(pruned), tmp_path / "a", adversary="original")
     assert scores.audited[0] == "targets"
     with pytest.raises(ArtefactError, match=r": architecture\. Delete"):
-        run(files(pruned | {"architecture": "mlp"}), tmp_path / "a.h5", adversary="original")
+        run(files(pruned | {"architecture": "mlp"}), tmp_path / "a", adversary="original")
 
 
 def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
@@ -240,14 +241,14 @@ def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
     targets, shadows = files(PPB, SETTINGS)
     other = write_scores("target-7", ["target-7"], targets[1][1]["roles"], SETTINGS)
     with pytest.raises(ArtefactError, match=rf"{re.escape(other[0])}: .*: defense\. "):
-        run(([targets[0], other], shadows), tmp_path / "a.h5", adversary="non_adaptive")
+        run(([targets[0], other], shadows), tmp_path / "a", adversary="non_adaptive")
 
 
 def test_provenance_tells_the_attack_and_what_it_read(files, tmp_path):
     digests = []
     for name, written in (("a", files(PPB, SETTINGS)), ("b", files(PPB, SETTINGS))):
-        run(written, tmp_path / f"{name}.h5", "loss", "non_adaptive")
-        with storage.open_hdf5(tmp_path / f"{name}.h5") as file:
+        run(written, tmp_path / name, "loss", "non_adaptive")
+        with storage.open_hdf5(tmp_path / name / "loss.h5") as file:
             facts = storage.attribute(file)
         assert facts["settings"] == {"attack": "loss", "adversary": "non_adaptive"}
         digests.append((facts["targets_digest"], facts["shadows_digest"]))
@@ -261,8 +262,8 @@ def test_a_shadow_that_diverged_is_refused_by_name(files, tmp_path):
     arrays["phi"][0, 3, 0] = np.nan
     storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
     with pytest.raises(ArtefactError, match="φ of shadow-00-0 at example 3, query 0 is nan"):
-        run(written, tmp_path / "a.h5")
-    assert not (tmp_path / "a.h5").exists()
+        run(written, tmp_path / "a")
+    assert not list((tmp_path / "a").glob("*.h5"))
 
 
 def test_a_curvature_that_is_no_number_is_refused_by_name(files, tmp_path):
@@ -271,8 +272,8 @@ def test_a_curvature_that_is_no_number_is_refused_by_name(files, tmp_path):
     arrays["curvature_trace"][0, 3, 1] = np.nan
     storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
     with pytest.raises(ArtefactError, match="curvature_trace of target-42 at example 3, query 1 "):
-        run(written, tmp_path / "a.h5", "curvature_nll_trace")
-    run(written, tmp_path / "a.h5", "published_carlini")
+        run(written, tmp_path / "a", "curvature_nll_trace")
+    run(written, tmp_path / "a", "published_carlini")
 
 
 def test_a_missing_attack_file_is_named(tmp_path):

@@ -101,7 +101,7 @@ def test_they_are_in_the_prepared_file(root):
     prepare("celeba", root, root / "celeba.h5")
     with storage.open_hdf5(root / "celeba.h5") as file:
         assert file["attributes"].shape == (6, 40)
-        assert file["attribute_names"].asstr()[31] == "Smiling"
+        assert file["attribute_names"][31] == "Smiling"
         assert file["identity"][:].tolist() == [PERSONS[k] for k in ORDER]
 
 

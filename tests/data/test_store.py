@@ -136,7 +136,7 @@ def test_extra_arrays_are_kept(prepare_tiny, tmp_path):
     prepare_tiny(extras={"identity": identity, "attribute_names": np.array(["Hat", "Smile"])})
     with storage.open_hdf5(tmp_path / "tiny.h5") as file:
         np.testing.assert_array_equal(file["identity"][:], identity, strict=True)
-        assert file["attribute_names"].asstr()[:].tolist() == ["Hat", "Smile"]
+        assert file["attribute_names"][:].tolist() == ["Hat", "Smile"]
 
 
 def test_features_are_stored_as_they_are(prepare_tiny, monkeypatch, tmp_path):

@@ -64,7 +64,7 @@ def slow_phi(logits, labels):
 
 def check_against_one_by_one(models, tmp_path, pool_size=POOL):
     """Compare identity query, correctness and test set; return what was found."""
-    found = models.score(tmp_path / "scores.h5")
+    found = models.score(tmp_path / "shadow-00.h5")
     data = load(models.data_path)
     labels, test_labels = (torch.from_numpy(p) for p in np.split(data.labels, [pool_size]))
     assert found["phi"].shape == (len(models.paths), pool_size, 1)
@@ -113,7 +113,7 @@ def test_scores_equal_those_of_the_models_one_by_one(tmp_path, settings, kind):
 
 
 def test_every_query_is_asked(sparse, tmp_path):
-    found = sparse.score(tmp_path / "scores.h5", {"mirror": True, "shift": 0})
+    found = sparse.score(tmp_path / "shadow-00.h5", {"mirror": True, "shift": 0})
     data = load(sparse.data_path)
     pool, labels = data.inputs[:POOL], torch.from_numpy(data.labels[:POOL])
     assert found["phi"].shape == (2, POOL, 2)
@@ -146,9 +146,9 @@ def test_prefixes_of_the_pool_leave_the_test_set_alone(tmp_path):
 
 
 def test_a_score_file_can_be_read_with_its_facts(sparse, tmp_path):
-    sparse.score(tmp_path / "scores.h5")
+    sparse.score(tmp_path / "shadow-00.h5")
     matrix = roles.load(sparse.roles_path)
-    scores = read_scores([str(tmp_path / "scores.h5")])
+    scores = read_scores([str(tmp_path / "shadow-00.h5")])
     np.testing.assert_array_equal(scores.roles_MN, matrix.roles_MN, strict=True)
     assert scores.models == (FIRST, SECOND)
     assert scores.phi_MNA.shape == (2, POOL, 1)
@@ -156,7 +156,7 @@ def test_a_score_file_can_be_read_with_its_facts(sparse, tmp_path):
     assert scores.epochs_M.tolist() == [1, 1]
     assert (scores.seconds_M > 0).all()
     assert scores.training_settings == settings_of(STATIC) | {"precision": "float32"}
-    with storage.open_hdf5(tmp_path / "scores.h5") as file:
+    with storage.open_hdf5(tmp_path / "shadow-00.h5") as file:
         facts = storage.attribute(file)
     assert facts["settings"] == {
         "queries": {"mirror": False, "shift": 0},
@@ -178,7 +178,7 @@ def test_epochs_are_those_trained_and_sparsity_is_that_of_the_epoch_kept(sparse,
         expected.append(metadata["history"]["sparsity"][kept])
         paths[name] = str(tmp_path / f"{name}.safetensors")
         storage.write_tensors(paths[name], tensors, metadata)
-    found = sparse.score(tmp_path / "scores.h5", paths=paths)
+    found = sparse.score(tmp_path / "shadow-00.h5", paths=paths)
     assert found["epochs"].tolist() == [4, 5]
     assert found["sparsity"].tolist() == expected == [0.11, 0.33]
 
@@ -186,7 +186,7 @@ def test_epochs_are_those_trained_and_sparsity_is_that_of_the_epoch_kept(sparse,
 def test_models_that_stop_early_report_the_sparsity_of_their_weights(tmp_path):
     settings = settings_of(STATIC | {"epoch": 1}, epochs=4, early_stopping={"patience": 0})
     models = train(tmp_path / "made", settings, validation=0.3)
-    found = models.score(tmp_path / "scores.h5")
+    found = models.score(tmp_path / "shadow-00.h5")
     for row, path in enumerate(models.paths.values()):
         model = read_model(path)
         zeros = sum(int((~mask).sum()) for mask in model.masks.values())
@@ -200,7 +200,7 @@ def altered_data(models, path, arrays=None, **facts):
     """The data set of some models with other arrays or facts."""
     with storage.open_hdf5(models.data_path) as file:
         arrays = {key: file[key][:] for key in file} | (arrays or {})
-        found = {key: storage.attribute(file, key) for key in file.attrs}
+        found = {key: storage.attribute(file, key) for key in file.attributes}
     del found["provenance"]
     storage.write_hdf5(path, arrays, {}, **found | facts)
     return path
@@ -210,7 +210,7 @@ def test_without_an_official_test_set_its_numbers_are_undefined(sparse, tmp_path
     data = load(sparse.data_path)
     pool = {"images": data.inputs[:POOL], "labels": data.labels[:POOL]}
     found = sparse.score(
-        tmp_path / "scores.h5", data_path=altered_data(sparse, tmp_path / "data.h5", pool)
+        tmp_path / "shadow-00.h5", data_path=altered_data(sparse, tmp_path / "data.h5", pool)
     )
     assert np.isnan(found["test_accuracy"]).all()
     assert np.isnan(found["test_loss"]).all()
@@ -220,24 +220,54 @@ def test_models_trained_on_other_data_are_refused(sparse, tmp_path):
     other = altered_data(sparse, tmp_path / "data.h5", digest="another")
     path = re.escape(sparse.paths[FIRST])
     with pytest.raises(ArtefactError, match=f"{path}: .* another version of digits .*Delete it"):
-        sparse.score(tmp_path / "scores.h5", data_path=other)
-    assert not (tmp_path / "scores.h5").exists()
+        sparse.score(tmp_path / "shadow-00.h5", data_path=other)
+    assert not (tmp_path / "shadow-00.h5").exists()
 
 
-def test_models_trained_on_other_members_are_refused(sparse, tmp_path):
+def test_models_under_swapped_names_are_refused(sparse, tmp_path):
     # The two halves of a pair swapped: all numbers would look fine, every membership be wrong.
     swapped = {FIRST: sparse.paths[SECOND], SECOND: sparse.paths[FIRST]}
     path = re.escape(sparse.paths[SECOND])
+    with pytest.raises(ArtefactError, match=f"{path}: it holds the model {SECOND}, not {FIRST}"):
+        sparse.score(tmp_path / "shadow-00.h5", paths=swapped)
+    assert not (tmp_path / "shadow-00.h5").exists()
+
+
+def test_models_trained_on_other_members_are_refused(sparse, tmp_path):
+    with storage.open_hdf5(sparse.roles_path) as file:
+        arrays = {key: file[key] for key in file}
+        epoch_size = storage.attribute(file, "epoch_size")
+    arrays["roles"] = arrays["roles"][::-1]
+    storage.write_hdf5(sparse.roles_path, arrays, {}, epoch_size=epoch_size)
+    path = re.escape(sparse.paths[FIRST])
     with pytest.raises(ArtefactError, match=f"{path}: .* other examples .*Delete it"):
-        sparse.score(tmp_path / "scores.h5", paths=swapped)
-    assert not (tmp_path / "scores.h5").exists()
+        sparse.score(tmp_path / "shadow-00.h5")
+
+
+def test_a_copy_of_a_sibling_is_refused(sparse, tmp_path):
+    paths = sparse.paths | {SECOND: sparse.paths[FIRST]}
+    with pytest.raises(ArtefactError, match=f"it holds the model {FIRST}, not {SECOND}"):
+        sparse.score(tmp_path / "shadow-00.h5", paths=paths)
+
+
+def test_a_model_of_another_network_is_refused(sparse, tmp_path, monkeypatch):
+    def with_sigmoid(*arguments, **options):
+        network = build(*arguments, **options)
+        network[1] = torch.nn.Sigmoid()
+        return network
+
+    build = architectures.build
+    monkeypatch.setattr(architectures, "build", with_sigmoid)
+    path = re.escape(sparse.paths[FIRST])
+    with pytest.raises(ArtefactError, match=rf"{path}: .*relu.*in the file, .*sigmoid.*Restore"):
+        sparse.score(tmp_path / "shadow-00.h5")
 
 
 def test_scores_and_roles_belong_to_the_names_in_whatever_order(sparse, tmp_path):
-    sparse.score(tmp_path / "scores.h5")
+    sparse.score(tmp_path / "shadow-00.h5")
     turned = {name: sparse.paths[name] for name in reversed(sparse.paths)}
-    sparse.score(tmp_path / "turned.h5", paths=turned)
-    one, other = (read_scores([str(tmp_path / f"{n}.h5")]) for n in ("scores", "turned"))
+    sparse.score(tmp_path / "turned/shadow-00.h5", paths=turned)
+    one, other = (read_scores([str(tmp_path / f"{n}shadow-00.h5")]) for n in ("", "turned/"))
     assert other.models == one.models == (FIRST, SECOND)
     np.testing.assert_array_equal(other.roles_MN, one.roles_MN)
     np.testing.assert_array_equal(other.phi_MNA, one.phi_MNA)
@@ -248,9 +278,9 @@ def test_a_truncated_model_is_refused(sparse, tmp_path, part):
     content = Path(sparse.paths[SECOND]).read_bytes()
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(ArtefactError, match=rf"{re.escape(str(broken))}: .*truncated.*Delete"):
-        sparse.score(tmp_path / "scores.h5", paths=sparse.paths | {SECOND: str(broken)})
-    assert not (tmp_path / "scores.h5").exists()
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(broken))}: .*truncated.*Move it"):
+        sparse.score(tmp_path / "shadow-00.h5", paths=sparse.paths | {SECOND: str(broken)})
+    assert not (tmp_path / "shadow-00.h5").exists()
 
 
 def rewritten(models, path, change):
@@ -269,8 +299,8 @@ def test_a_model_that_diverged_is_refused_by_name(sparse, tmp_path):
     broken = tmp_path / "broken.safetensors"
     paths = rewritten(sparse, broken, diverge)
     with pytest.raises(ArtefactError, match=rf"{re.escape(str(broken))}: .*diverged"):
-        sparse.score(tmp_path / "scores.h5", paths=paths)
-    assert not (tmp_path / "scores.h5").exists()
+        sparse.score(tmp_path / "shadow-00.h5", paths=paths)
+    assert not (tmp_path / "shadow-00.h5").exists()
 
 
 def test_models_trained_in_another_precision_do_not_share_a_score_file(sparse, tmp_path):
@@ -279,7 +309,7 @@ def test_models_trained_in_another_precision_do_not_share_a_score_file(sparse, t
 
     paths = rewritten(sparse, tmp_path / "other.safetensors", change)
     with pytest.raises(ArtefactError, match=r"other settings .* precision"):
-        sparse.score(tmp_path / "scores.h5", paths=paths)
+        sparse.score(tmp_path / "shadow-00.h5", paths=paths)
 
 
 @pytest.mark.parametrize(
@@ -292,4 +322,4 @@ def test_models_of_different_settings_do_not_share_a_score_file(sparse, tmp_path
     mixed = {FIRST: others.paths[FIRST], SECOND: sparse.paths[SECOND]}
     path = re.escape(sparse.paths[SECOND])
     with pytest.raises(ArtefactError, match=rf"{path}: .* other settings .*: {field}\."):
-        sparse.score(tmp_path / "scores.h5", paths=mixed)
+        sparse.score(tmp_path / "shadow-00.h5", paths=mixed)

@@ -18,7 +18,7 @@ NUM_TEST = 12
 
 @pytest.fixture
 def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
-    names = [f"shadow-00-{k}" for k in range(6)]
+    names = [*(f"shadow-00-{k}" for k in range(2)), *(f"shadow-01-{k}" for k in range(4))]
     files = [
         write_scores("shadow-00", names[:2], shadow_roles[:2]),
         write_scores("shadow-01", names[2:], shadow_roles[2:]),

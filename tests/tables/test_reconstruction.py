@@ -191,7 +191,7 @@ def test_files_that_lack_something(tmp_path):
         read_reconstructions(str(tmp_path / "absent.h5"))
     storage.write_hdf5(tmp_path / "empty.h5", {}, {})
     for read in (read_reconstructions, read_membership):
-        with pytest.raises(ArtefactError, match=r"empty\.h5: cannot be read"):
+        with pytest.raises(ArtefactError, match=r"empty\.h5: it has no array"):
             read(str(tmp_path / "empty.h5"))
 
 

@@ -38,7 +38,7 @@ def roles_of_shadows():
 @pytest.fixture
 def targets(write_scores):
     roles_TN = np.stack([roles.target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
-    return write_scores("targets", ["target-42", "target-7"], roles_TN)[0]
+    return write_scores("target", ["target-0", "target-1"], roles_TN)[0]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_columns_and_rows(tabulate, shadows, targets):
         for count in (4, 8, 16)
     }
     one = table[(table["num_shadows"] == 8) & (table["draw"] == 3) & (table["attack"] == "mean")]
-    assert set(one["target"]) == {"target-42", "target-7"}
+    assert set(one["target"]) == {"target-0", "target-1"}
     assert one["metric"].is_unique is False
     assert {"auc", "tpr_at_fpr_0.01", "f1", "epsilon_lower_bound"} <= set(one["metric"])
 
@@ -127,7 +127,7 @@ def test_what_an_attack_does_not_evaluate_is_left_out(tabulate, shadows, targets
     shadows, targets = bank_of(read_scores([shadows])), bank_of(read_scores([targets]))
     score_N = against_mean(shadows, targets)[0, kept]
     expected = ranking.auc(score_N, targets.member_MN[0, kept])
-    assert rows["target-42", "auc"] == pytest.approx(expected, rel=1e-8)
+    assert rows["target-0", "auc"] == pytest.approx(expected, rel=1e-8)
 
 
 def test_draws_that_leave_an_example_with_too_few_shadows_are_left_out(
@@ -135,7 +135,7 @@ def test_draws_that_leave_an_example_with_too_few_shadows_are_left_out(
 ):
     """Shadows validate on some examples: one more pair than needed holds them."""
     roles_of_shadows[0, 3] = roles.VALIDATION
-    gapped, _ = write_scores("gapped", [f"shadow-00-{k}" for k in range(16)], roles_of_shadows)
+    gapped, _ = write_scores("gapped", [f"gapped-{k}" for k in range(16)], roles_of_shadows)
     needy = replace(ATTACK, per_example=True)
     table = tabulate(gapped, needy=needy, other=ATTACK)
     draws = table.groupby(["attack", "num_shadows"])["draw"].unique()

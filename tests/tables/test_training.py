@@ -13,7 +13,7 @@ def files(write_scores, target_roles, shadow_roles):
     def written(official_test=True):
         return [
             write_scores("target-42", ["target-42"], target_roles[:1], 2, official_test),
-            write_scores("shadow-00", ["s-0", "s-1", "s-2"], shadow_roles[:3], 2, official_test),
+            write_scores("s", ["s-0", "s-1", "s-2"], shadow_roles[:3], 2, official_test),
         ]
 
     return written

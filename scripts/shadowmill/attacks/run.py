@@ -6,6 +6,7 @@ Legend: T targets, M shadows, N examples of the pool.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -118,8 +119,9 @@ def run_attack(
     start = time.monotonic()
     row = ATTACKS[attack]
     further = sorted(row.needs - {"features"})
-    targets = read_scores(target_scores, further=further)
-    shadows = read_scores(shadow_scores, further=further)
+    reader = f"the attack {attack}"
+    targets = read_scores(target_scores, further=further, reader=reader)
+    shadows = read_scores(shadow_scores, further=further, reader=reader)
     check_same_settings(
         target_scores[0],
         targets.training_settings,
@@ -189,15 +191,21 @@ def read_attack(path: str) -> AttackScores:
     """Read an attack file.
 
     Raises:
-        ArtefactError: the file is missing or damaged.
+        ArtefactError: the file is missing or damaged, or holds another attack than it is named for.
     """
     with storage.open_hdf5(path) as file:
+        found = storage.attribute(file).get("settings", {}).get("attack")
+        if found not in (None, Path(path).stem):
+            raise ArtefactError(
+                f"{path}: it holds the attack {found}. It was copied or renamed. Delete it and "
+                "rerun the workflow."
+            )
         return AttackScores(
-            targets=tuple(file["targets"].asstr()[:]),
-            shadows=tuple(file["shadows"].asstr()[:]),
-            score_TN=file["score"][:],
-            target_roles_TN=file["target_roles"][:],
-            leave_one_out_MN=file["leave_one_out"][:],
-            shadow_roles_MN=file["shadow_roles"][:],
+            targets=tuple(file["targets"]),
+            shadows=tuple(file["shadows"]),
+            score_TN=file["score"],
+            target_roles_TN=file["target_roles"],
+            leave_one_out_MN=file["leave_one_out"],
+            shadow_roles_MN=file["shadow_roles"],
             adversary=storage.attribute(file, "adversary"),
         )

@@ -138,12 +138,12 @@ def load(path: str | Path) -> Data:
         return Data(
             name=storage.attribute(file, "name"),
             kind=kind,
-            inputs=file[_INPUTS[kind]][:],
-            labels=file["labels"][:],
+            inputs=file[_INPUTS[kind]],
+            labels=file["labels"],
             pool_size=storage.attribute(file, "pool_size"),
             class_names=tuple(storage.attribute(file, "class_names")),
-            mean=file["mean"][:],
-            std=file["std"][:],
+            mean=file["mean"],
+            std=file["std"],
             digest=storage.attribute(file, "digest"),
         )
 
@@ -160,5 +160,7 @@ def num_examples(path: str | Path, protocol: str) -> int:
     """
     with storage.open_hdf5(path) as file:
         return (
-            len(file["labels"]) if protocol == "disjoint" else storage.attribute(file, "pool_size")
+            file.shape("labels")[0]
+            if protocol == "disjoint"
+            else storage.attribute(file, "pool_size")
         )

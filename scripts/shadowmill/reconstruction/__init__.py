@@ -4,6 +4,6 @@ Versions of the code whose results take long to make: raise one when its results
 are made again. Needs no torch, as Snakemake imports it while it parses.
 """
 
-BACKBONES_VERSION = 1
-HEADS_VERSION = 1
-RECONSTRUCTOR_VERSION = 1
+BACKBONES_VERSION = 2
+HEADS_VERSION = 2
+RECONSTRUCTOR_VERSION = 2

@@ -102,7 +102,7 @@ def _check_channels(data: Data, backbone: BackboneFile, path: str) -> None:
 
 @torch.no_grad()
 def _features(data: Data, backbone: BackboneFile, device: torch.device) -> np.ndarray:
-    network = backbone.network().to(device, memory_format=torch.channels_last).eval()
+    network = backbone.network(backbone_path).to(device, memory_format=torch.channels_last).eval()
     images = torch.from_numpy(data.inputs)
     parts = []
     for chunk in progress.bar(images.split(_IMAGES_PER_PASS[device.type]), desc="features"):
@@ -121,7 +121,7 @@ def read_features(path: str) -> Features:
     """
     with storage.open_hdf5(path) as file:
         return Features(
-            values_nd=file["features"][:],
+            values_nd=file["features"],
             data_digest=storage.attribute(file, "data_digest"),
             digest=storage.attribute(file, "digest"),
             backbone_identity=storage.attribute(file, "backbone_identity"),

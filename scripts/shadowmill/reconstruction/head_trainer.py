@@ -148,8 +148,8 @@ def _read_examples(path: str, sets: Mapping[str, Any]) -> _Examples:
                 "task identity needs. Use celeba, or another task."
             )
         return _Examples(
-            labels_n=file["labels"][:],
-            identity_n=file["identity"][:] if sets["task"] == "identity" else None,
+            labels_n=file["labels"],
+            identity_n=file["identity"] if sets["task"] == "identity" else None,
             pool_size=storage.attribute(file, "pool_size"),
             digest=storage.attribute(file, "digest"),
         )

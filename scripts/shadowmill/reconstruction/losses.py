@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shadowmill import storage
 from shadowmill.errors import ArtefactError, ConfigError
+from shadowmill.state_dicts import read_state_dict
 
 # (B, C, S, S) reconstructions and (B, M, C, S, S) candidates to (B, M).
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -174,7 +174,7 @@ def _read_state(
         ArtefactError: the file is missing, damaged, or has other tensors.
     """
     advice = f"{_WHERE_FROM[what]} under `reconstructor.perceptual.{what}`."
-    state = storage.read_state_dict(path, advice)
+    state = read_state_dict(path, advice)
     found = {
         name: tensor.shape
         for name, tensor in state.items()

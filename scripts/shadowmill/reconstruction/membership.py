@@ -114,7 +114,7 @@ def _heads_of_each(shards: Sequence[str]) -> int:
     counts = []
     for path in shards:
         with storage.open_hdf5(path) as file:
-            counts.append(len(file["indices"]))
+            counts.append(file.shape("indices")[0])
         if counts[-1] != counts[0]:
             raise ArtefactError(
                 f"{path}: it holds {counts[-1]} heads, and {shards[0]} {counts[0]}; shards of one "

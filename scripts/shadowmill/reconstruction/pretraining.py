@@ -10,6 +10,7 @@ from shadowmill.data.store import load as load_data
 from shadowmill.provenance import digest, provenance
 from shadowmill.reconstruction import BACKBONES_VERSION
 from shadowmill.reconstruction.backbones import BACKBONES
+from shadowmill.reconstruction.backbones.code import backbone_code
 from shadowmill.reconstruction.backbones.examples import Examples
 from shadowmill.reconstruction.backbones.files import weights_digest, write_backbone
 from shadowmill.reconstruction.backbones.trainer import Pretrainer
@@ -59,6 +60,7 @@ def pretrain(
         [
             *(BACKBONES_VERSION, settings, examples.data_digest, examples.targets_digest),
             weights_digest(settings["weights"]),
+            backbone_code(settings["architecture"]),
         ]
     )
     trainer = Pretrainer(examples, settings)
@@ -73,6 +75,7 @@ def pretrain(
         precision=precision(device),
         identity=identity,
         data_digest=examples.data_digest,
+        structure=trainer.structure(),
     )
     write_backbone(output, trainer.final(facts))
     shutil.rmtree(folder)

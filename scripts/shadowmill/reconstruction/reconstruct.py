@@ -167,7 +167,7 @@ def _train_examples(
     identity_n = None
     if sets["task"] == "identity":
         with storage.open_hdf5(path) as stored:
-            identity_n = stored["identity"][:]
+            identity_n = stored["identity"]
     rows = split_examples(data.labels, data.pool_size, sets, "train", identity_n)
     return ExampleImages(data.inputs, file.interface.image_size, device), rows
 

@@ -182,7 +182,7 @@ def _source(
         store = HeadStore(shards, features_path, device)
         return StoredHeads(store, batch_size, settings["reconstructor"]["seed"])
     with storage.open_hdf5(shards[0]) as file:
-        shard_size = len(file["indices"])
+        shard_size = file.shape("indices")[0]
     sets, heads = settings["sets"], settings["heads"]
     stream = HeadStream(features_path, data_path, sets, heads, device)
     return StreamedHeads(stream, batch_size, shard_size)

@@ -6,7 +6,6 @@ C channels, E examples that a head trained on.
 
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 
 from shadowmill import storage
@@ -86,9 +85,9 @@ def read_reconstructions(path: str) -> Reconstructions:
             min_mse_h1_HG=_read_mse(path, file, "min_mse_h1"),
             best_HG=_read(file, "best", np.int64),
             indices_HN=_read(file, "indices", np.int64),
-            originals_RYXC=file["gallery_originals"][:],
-            reconstructions_RYXC=file["gallery_reconstructions"][:],
-            null_RYXC=file["gallery_null"][:],
+            originals_RYXC=file["gallery_originals"],
+            reconstructions_RYXC=file["gallery_reconstructions"],
+            null_RYXC=file["gallery_null"],
             nearest_HG=_read_mse(path, file, "nearest"),
             nearest_threshold=float(storage.attribute(file, "nearest_quantile_threshold")),
             class_names=tuple(storage.attribute(file, "class_names")),
@@ -179,11 +178,11 @@ def min_mse_of_members(
     return members, found.min_mse_h0_HG[head_E[kept], group_E]
 
 
-def _read(file: h5py.File, name: str, dtype: type[np.generic]) -> np.ndarray:
-    return file[name][:].astype(dtype)
+def _read(file: storage.Arrays, name: str, dtype: type[np.generic]) -> np.ndarray:
+    return file[name].astype(dtype)
 
 
-def _read_mse(path: str, file: h5py.File, name: str) -> np.ndarray:
+def _read_mse(path: str, file: storage.Arrays, name: str) -> np.ndarray:
     mse = _read(file, name, np.float64)
     allowed = (mse >= 0) & (mse <= LARGEST_MSE * (1 + 1e-6))  # float32 rounds
     if not allowed.all():

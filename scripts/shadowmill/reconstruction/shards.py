@@ -180,7 +180,7 @@ def read_shards(paths: Sequence[str]) -> Shards:
         with storage.open_hdf5(path) as file:
             for name, array in arrays.items():
                 # Straight into place: all heads of a study may take much of the memory.
-                file[name].read_direct(array, dest_sel=np.s_[first : first + count])
+                file.read_into(name, array, np.s_[first : first + count])
         first += count
     indices_HN, shared = arrays.pop("indices"), headers[0].shared
     return Shards(
@@ -212,7 +212,7 @@ def _read_header(path: str) -> _Header:
         permutation_seed = storage.attribute(file, "permutation_seed")
         # Written out for use elsewhere, weights would take all the memory there is.
         is_dense = shared["heads"]["optimizer"] == "adam"
-        shapes = {name: file[name].shape for name in file if is_dense or name != "weights"}
+        shapes = {name: file.shape(name) for name in file if is_dense or name != "weights"}
     if version != HEADS_VERSION:
         raise ArtefactError(
             f"{path}: made by version {version} of the training of heads, and this is version "

@@ -250,12 +250,12 @@ def read_statistics(path: str) -> Statistics:
         ArtefactError: the file is missing or damaged.
     """
     with storage.open_hdf5(path) as file:
-        lower_EE = file["correlation"][:]
+        lower_EE = file["correlation"]
         return Statistics(
             count=storage.attribute(file, "count"),
-            mean_D=file["mean"][:],
-            std_D=file["std"][:],
-            kept_D=file["kept"][:],
+            mean_D=file["mean"],
+            std_D=file["std"],
+            kept_D=file["kept"],
             correlation_EE=lower_EE + np.tril(lower_EE, -1).T,
             digest=storage.attribute(file, "digest"),
             sets=storage.attribute(file, "sets"),

@@ -18,7 +18,7 @@ Legend: M models, N examples of the pool.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from shadowmill import storage
+from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.roles.order import random_order, read_scores, score_order
 from shadowmill.roles.splits import (
@@ -173,15 +174,25 @@ def _epoch_size(protocol: str, rows: Sequence[np.ndarray]) -> int:
     return sizes.pop()
 
 
-def load(path: str | Path) -> RoleMatrix:
+def load(path: str | Path, models: Collection[str] | None = None) -> RoleMatrix:
     """Read the roles of a block.
 
+    Args:
+        path: the roles.
+        models: names of the models that they should be of; any if not given.
+
     Raises:
-        ArtefactError: the file is missing or damaged.
+        ArtefactError: the file is missing or damaged, or is about other models.
     """
     with storage.open_hdf5(path) as file:
+        names = tuple(file["models"])
+        if models is not None and set(names) != set(models):
+            raise ArtefactError(
+                f"{path}: it holds the roles of {', '.join(names)}, not those of "
+                f"{', '.join(models)}. It was copied or renamed. Delete it and rerun the workflow."
+            )
         return RoleMatrix(
-            models=tuple(file["models"].asstr()[:]),
-            roles_MN=file["roles"][:],
+            models=names,
+            roles_MN=file["roles"],
             epoch_size=storage.attribute(file, "epoch_size"),
         )

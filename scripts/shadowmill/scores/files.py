@@ -5,9 +5,9 @@ Legend: M models, N examples of the pool, A queries.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from shadowmill import storage
@@ -68,7 +68,11 @@ _ALWAYS = (
 
 
 def read_scores(
-    paths: Sequence[str], *, identity_only: bool = False, further: Collection[str] = ()
+    paths: Sequence[str],
+    *,
+    identity_only: bool = False,
+    further: Collection[str] = (),
+    reader: str = "this job",
 ) -> ModelScores:
     """Read score files of one configuration and put their models together.
 
@@ -78,14 +82,16 @@ def read_scores(
         further: names of other arrays to read: `labels`, `entropy`, `modified_entropy`, `logits`,
             `sensitivity`, `population_phi`, `population_labels`, `max_phi`, or `curvature_` and one
             of `CURVATURE_ESTIMATORS`. The last two are of each query, like `phi`.
+        reader: who asks for them, for messages.
 
     Raises:
-        ArtefactError: a file is damaged or lacks an array, or the models' training settings differ.
+        ArtefactError: a file is damaged, holds other models than it is named for, or lacks an
+            array, or the models' training settings differ.
     """
     parts, settings = [], []
     for path in paths:
         with storage.open_hdf5(path) as file:
-            parts.append(_read(file, identity_only, further))
+            parts.append(_read(file, identity_only, further, reader))
             settings.append(storage.attribute(file, "training_settings"))
         check_same_settings(path, settings[-1], paths[0], settings[0])
         if parts[-1]["phi"].shape[1:] != parts[0]["phi"].shape[1:]:
@@ -112,12 +118,37 @@ def read_scores(
     )
 
 
-def _read(file: h5py.File, identity_only: bool, further: Collection[str]) -> dict[str, Any]:
-    part = {key: file[key][:] for key in (*_ALWAYS, *further) if key not in _OF_QUERIES}
-    queries = slice(1 if identity_only else None)
-    part |= {key: file[key][:, :, queries] for key in ("phi", *further) if key in _OF_QUERIES}
-    part["models"] = tuple(file["models"].asstr()[:])
-    return part
+def _read(
+    file: storage.Arrays, identity_only: bool, further: Collection[str], reader: str
+) -> dict[str, Any]:
+    if missing := sorted(name for name in further if name not in file):
+        raise ArtefactError(
+            f"{file.path}: it has no {', '.join(missing)}, which {reader} needs. Its models were "
+            "asked for less. Delete it and rerun the workflow, which scores them again."
+        )
+    names = tuple(file["models"])
+    _check_block(file.path, names)
+    part = {key: file[key] for key in (*_ALWAYS, "phi", *further)}
+    if identity_only:
+        part |= {key: values[:, :, :1] for key, values in part.items() if key in _OF_QUERIES}
+    return part | {"models": names}
+
+
+def _check_block(path: str | Path, models: Sequence[str]) -> None:
+    """Refuse a file of another block of models than the one it is named for.
+
+    A file `target-42` is about the model of that name, `shadow-03` about `shadow-03-0`,
+    `shadow-03-1`, ….
+
+    Raises:
+        ArtefactError: names the models.
+    """
+    block = Path(path).stem
+    if list(models) not in ([block], [f"{block}-{slot}" for slot in range(len(models))]):
+        raise ArtefactError(
+            f"{path}: it holds {', '.join(models)}, which are not the models of {block}. It was "
+            "copied or renamed. Delete it and rerun the workflow."
+        )
 
 
 def check_same_settings(

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from shadowmill import architectures, devices, progress, roles, storage
+from shadowmill import devices, progress, roles, storage
 from shadowmill.architectures import is_stacked
+from shadowmill.architectures.structure import check_structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
@@ -32,6 +33,7 @@ from shadowmill.scores.statistics import (
 from shadowmill.training.batches import Normaliser
 from shadowmill.training.forward import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_matching
+from shadowmill.training.spec import build_network
 
 # Images of one forward pass, over all models of a stack. On CPUs, activations above some 30 MB are
 # returned to the system after each layer, and fetching them again takes most of the time.
@@ -75,14 +77,14 @@ def score_block(
     """
     start = time.monotonic()
     device = devices.claim(execution["device"], threads)
-    data, matrix = load_data(data_path), roles.load(roles_path)
+    data, matrix = load_data(data_path), roles.load(roles_path, models)
     files, training_settings = _read_block(models, matrix, data)
-    made = [file.provenance for file in files]
+    made = [file.provenance for file in files.values()]
     stacked = is_stacked(training_settings["architecture"], execution["stacking"], device.type)
     size = matrix.roles_MN.shape[1]
     scorers = [
         _Scorer(group, data, size, device)
-        for group in ([files] if stacked else [[file] for file in files])
+        for group in ([files] if stacked else [{path: file} for path, file in files.items()])
     ]
     pool = _joined(scorer.pool(settings) for scorer in scorers)
     _check_finite(pool["phi"], [models[name] for name in matrix.models])
@@ -99,7 +101,7 @@ def score_block(
             "models": list(matrix.models),
             "roles": matrix.roles_MN,
             "sparsity": np.array(
-                [file.history["sparsity"][file.provenance["kept_epoch"]] for file in files]
+                [f.history["sparsity"][f.provenance["kept_epoch"]] for f in files.values()]
             ),
             "epochs": np.array([facts["epochs"] for facts in made]),
             "training_seconds": np.array([facts["seconds"] for facts in made]),
@@ -131,36 +133,47 @@ def _check_finite(phi: np.ndarray, paths: Sequence[str]) -> None:
 
 def _read_block(
     models: Mapping[str, str], matrix: RoleMatrix, data: Data
-) -> tuple[list[ModelFile], dict[str, Any]]:
-    """The models in the order of the role matrix, and how all of them were trained."""
-    paths = [models[name] for name in matrix.models]
-    files = [
-        read_matching(path, data, roles_N)
-        for path, roles_N in zip(paths, matrix.roles_MN, strict=True)
-    ]
-    trained = [
-        file.provenance["settings"] | {"precision": file.provenance["precision"]} for file in files
-    ]
-    for path, found in zip(paths, trained, strict=True):
-        check_same_settings(path, found, paths[0], trained[0])
-    return files, trained[0]
+) -> tuple[dict[str, ModelFile], dict[str, Any]]:
+    """The models by path, in the order of the role matrix, and how all of them were trained."""
+    files = {
+        models[name]: read_matching(models[name], name, data, roles_N)
+        for name, roles_N in zip(matrix.models, matrix.roles_MN, strict=True)
+    }
+    trained = {
+        path: file.provenance["settings"] | {"precision": file.provenance["precision"]}
+        for path, file in files.items()
+    }
+    first = next(iter(trained))
+    for path, found in trained.items():
+        check_same_settings(path, found, first, trained[first])
+    return files, trained[first]
 
 
 class _Scorer:
     """A stack of finished models in evaluation mode."""
 
     def __init__(
-        self, files: Sequence[ModelFile], data: Data, pool_size: int, device: torch.device
+        self, models: Mapping[str, ModelFile], data: Data, pool_size: int, device: torch.device
     ) -> None:
+        """Put models together.
+
+        Args:
+            models: path of each to its file, of one architecture and defence.
+            data: the data set.
+            pool_size: examples of the pool.
+            device: where to ask.
+
+        Raises:
+            ArtefactError: a model was trained in another network than the present one.
+        """
+        files = list(models.values())
         self._data, self._pool_size, self._device = data, pool_size, device
-        settings = files[0].provenance["settings"]
-        module = architectures.build(
-            settings["architecture"],
-            data.input_shape,
-            data.num_classes,
-            seed=0,
-            group_norm=settings["defense"]["name"] == "dp_sgd",
-        )
+        module = build_network(files[0].provenance["settings"], data, seed=0)
+        for path, file in models.items():
+            operations = file.provenance["structure"]
+            check_structure(
+                path, operations, file.state, module.state_dict(), module, data.input_shape
+            )
         parameter_names = {name for name, _ in module.named_parameters()}
         state = {
             name: torch.stack([file.state[name] for file in files]).to(device)

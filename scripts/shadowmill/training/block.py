@@ -12,6 +12,8 @@ import torch
 
 from shadowmill import devices, roles, storage
 from shadowmill.architectures import is_stacked
+from shadowmill.architectures.code import network_code
+from shadowmill.architectures.structure import check_structure, structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
@@ -24,7 +26,7 @@ from shadowmill.training.forward import precision
 from shadowmill.training.lockstep import Stack
 from shadowmill.training.loop import run
 from shadowmill.training.modelfile import ModelFile, read_matching, write_model
-from shadowmill.training.spec import ModelSpec
+from shadowmill.training.spec import ModelSpec, build_network
 from shadowmill.training.streams import SideBySide
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,9 @@ def train_block(
         ArtefactError: a model to start from is damaged or was trained on other data or members.
     """
     device = devices.claim(execution["device"], threads)
-    job = _Job.of(load_data(data_path), roles.load(roles_path), settings, execution, device)
+    job = _Job.of(
+        load_data(data_path), roles.load(roles_path, outputs), settings, execution, device
+    )
     specs = [
         ModelSpec(
             name,
@@ -139,6 +143,7 @@ class _Job:
         """What a model is: a file with the same identity need not be trained again."""
         parts = [
             *(TRAINING_VERSION, self.settings, spec.seed, self.data.digest),
+            network_code(self.settings["architecture"]),
             *(array_digest(spec.members), array_digest(spec.validation)),
         ]
         if initial is not None:
@@ -166,7 +171,7 @@ def _train_group(
 ) -> None:
     """Train models at once and keep them in the state folder, unless they are there."""
     start = {
-        spec.name: read_matching(initial[spec.name], job.data, job.roles_N(spec))
+        spec.name: read_matching(initial[spec.name], spec.name, job.data, job.roles_N(spec))
         for spec in group
         if initial
     }
@@ -175,6 +180,11 @@ def _train_group(
     if all(_is_finished(files[name], identities[name]) for name in files):
         log.info("already trained: %s", ", ".join(files))
         return
+    network = build_network(job.settings, job.data, seed=0)
+    for name, file in start.items():
+        operations = file.provenance["structure"]
+        own, shape = network.state_dict(), job.data.input_shape
+        check_structure(initial[name], operations, file.state, own, network, shape)
     group = [replace(s, initial=start[s.name].state) if start else s for s in group]
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", digest(identities))
     log.info("training %s", ", ".join(files))
@@ -202,6 +212,7 @@ def _train_group(
             trainer.seconds / len(group),
             device=devices.describe(device),
             precision=precision(device),
+            structure=structure(network, job.data.input_shape),
             **identities[name],
             **model.facts,
         )

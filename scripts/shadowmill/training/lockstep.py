@@ -110,7 +110,7 @@ class Stack:
         """Initialise the networks and stack them."""
         device, defense = self._pool.device, settings["defense"]
         private = defense["name"] == "dp_sgd"
-        modules = [initial_module(spec, settings["architecture"], data, private) for spec in specs]
+        modules = [initial_module(spec, settings, data) for spec in specs]
         parameters, buffers = stack_module_state(modules)
         self._privacy = None
         if private:
@@ -118,7 +118,7 @@ class Stack:
             from shadowmill.training.privacy import Privacy
 
             self._privacy = Privacy(
-                initial_module(specs[0], settings["architecture"], data, private).to(device),
+                initial_module(specs[0], settings, data).to(device),
                 self._seeds[0],
                 len(specs[0].members),
                 self._recipe,

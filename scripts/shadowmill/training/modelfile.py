@@ -59,25 +59,32 @@ def read_model(path: str | Path) -> ModelFile:
     """
     tensors, metadata = storage.read_tensors(path)
     if metadata.keys() != {"provenance", "history"}:
-        raise ArtefactError(f"{path}: not a model of this workflow. Delete it and rerun.")
+        raise ArtefactError(f"{path}: a file of this workflow, but no model. Delete it and rerun.")
     masks = {n.removeprefix(_MASK): t for n, t in tensors.items() if n.startswith(_MASK)}
     state = {n: t for n, t in tensors.items() if not n.startswith(_MASK)}
     check_masks(state, masks, metadata["provenance"]["settings"]["pruning"], str(path))
     return ModelFile(state, masks, metadata["provenance"], metadata["history"])
 
 
-def read_matching(path: str, data: Data, roles_N: np.ndarray) -> ModelFile:
+def read_matching(path: str, name: str, data: Data, roles_N: np.ndarray) -> ModelFile:
     """Read a model that was trained on these data, with this row of the role matrix.
 
     Args:
         path: the model.
+        name: of the model.
         data: the data set.
         roles_N: (N,) int8.
 
     Raises:
-        ArtefactError: as for `read_model`, or the model was trained on other data or members.
+        ArtefactError: as for `read_model`, or it is another model, or trained on other data or
+            members.
     """
     file = read_model(path)
+    if file.provenance["model"] != name:
+        raise ArtefactError(
+            f"{path}: it holds the model {file.provenance['model']}, not {name}. It was copied or "
+            f"renamed. Delete it and rerun the workflow, which trains {name}."
+        )
     for key, found, what in (
         ("data_digest", data.digest, f"another version of {data.name} than the one prepared now"),
         ("roles_digest", array_digest(roles_N), "other examples than its row of the role matrix"),

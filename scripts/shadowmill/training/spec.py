@@ -49,31 +49,42 @@ class TrainedModel:
     facts: dict[str, Any]
 
 
-def initial_module(spec: ModelSpec, architecture: str, data: Data, private: bool) -> nn.Module:
+def build_network(settings: Mapping[str, Any], data: Data, seed: int) -> nn.Module:
+    """The network of a configuration, on the CPU.
+
+    Args:
+        settings: of its training: `architecture` and `defense`.
+        data: the data set, for sizes.
+        seed: of its initial weights.
+    """
+    return architectures.build(
+        settings["architecture"],
+        data.input_shape,
+        data.num_classes,
+        seed,
+        # As per-example gradients demand.
+        group_norm=settings["defense"]["name"] == "dp_sgd",
+    )
+
+
+def initial_module(spec: ModelSpec, settings: Mapping[str, Any], data: Data) -> nn.Module:
     """The network a model starts as.
 
     Args:
         spec: of the model.
-        architecture: row of the table.
+        settings: of its training.
         data: the data set, for sizes.
-        private: GroupNorm in place of BatchNorm, as per-example gradients demand.
 
     Raises:
         ArtefactError: the initial state has other tensors than the network.
     """
-    module = architectures.build(
-        architecture,
-        data.input_shape,
-        data.num_classes,
-        seed_of(spec.seed, "init"),
-        group_norm=private,
-    )
+    module = build_network(settings, data, seed_of(spec.seed, "init"))
     if spec.initial is not None:
         try:
             module.load_state_dict(dict(spec.initial))
         except RuntimeError as error:
             raise ArtefactError(
-                f"{spec.name}: the model to start from does not fit {architecture}: "
+                f"{spec.name}: the model to start from does not fit {settings['architecture']}: "
                 f"{' '.join(str(error).split())} Delete it and rerun."
             ) from error
     return module

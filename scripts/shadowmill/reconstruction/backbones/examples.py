@@ -83,4 +83,4 @@ def _attributes(data: Data, data_path: str) -> np.ndarray:
                 f"backbone: labels: attributes were asked for, but {data.name} has none. Use "
                 "`labels: classes`, or a data set that has them, like celeba."
             )
-        return file["attributes"][:].astype(np.float32)
+        return file["attributes"].astype(np.float32)

@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from shadowmill import storage
+from shadowmill.architectures.structure import check_structure
 from shadowmill.errors import ArtefactError
 from shadowmill.reconstruction.backbones import BACKBONES, build
 from shadowmill.reconstruction.backbones.networks import FeatureNetwork
+from shadowmill.state_dicts import read_state_dict
 
 # How many names of tensors a message spells out.
 _NAMES_SHOWN = 5
@@ -46,10 +48,20 @@ class BackboneFile:
         """Likewise."""
         return BACKBONES[self.provenance["settings"]["architecture"]].std
 
-    def network(self) -> FeatureNetwork:
-        """The network, on the CPU."""
+    def network(self, path: str) -> FeatureNetwork:
+        """The network, on the CPU.
+
+        Args:
+            path: of the file, for messages.
+
+        Raises:
+            ArtefactError: it was trained in another network than the present code builds.
+        """
         name = self.provenance["settings"]["architecture"]
         network = build(name, self.channels, self.num_outputs, seed=0)
+        shape = (self.channels, self.image_size, self.image_size)
+        own = network.whole_state()
+        check_structure(path, self.provenance["structure"], self.state, own, network, shape)
         network.load_whole_state(self.state)
         return network
 
@@ -87,7 +99,7 @@ def load_weights(network: FeatureNetwork, path: str, architecture: str) -> None:
     Raises:
         ArtefactError: the file is missing, damaged, or of another network.
     """
-    found, own = storage.read_state_dict(path, _where_from(architecture)), network.whole_state()
+    found, own = read_state_dict(path, _where_from(architecture)), network.whole_state()
     # Weights of before 2018 lack these counts, which nothing here uses.
     counts = {n: t for n, t in own.items() if n.endswith("num_batches_tracked")}
     found = counts | found

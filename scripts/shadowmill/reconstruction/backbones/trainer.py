@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shadowmill.architectures.noise import KeyedDropout
+from shadowmill.architectures.structure import structure
 from shadowmill.errors import TrainingError
 from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.reconstruction.backbones import BACKBONES, build
@@ -245,6 +246,11 @@ class Pretrainer:
             return  # the next phase, if any, begins with an optimiser of its own
         self._begin(self._phases[self._phase_index])
         load_optimizer_state(self._optimizer, self._named, parts["optimizer"])
+
+    def structure(self) -> list[str]:
+        """The operations of the network, for its provenance."""
+        channels = self._row.num_channels(self._examples.images.shape[-1])
+        return structure(self._network, (channels, self._size, self._size))
 
     def final(self, facts: dict[str, Any]) -> BackboneFile:
         """The network as it is written.

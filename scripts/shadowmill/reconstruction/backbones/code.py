@@ -1,0 +1,23 @@
+"""The code that builds a backbone: it is what this code made of its weights."""
+
+from functools import cache
+
+from shadowmill.reconstruction.backbones import BACKBONES
+from shadowmill.sources import code_digest
+
+
+@cache
+def backbone_code(name: str) -> str:
+    """Digest of all code that builds a backbone: its own, what it uses, what is around it.
+
+    Args:
+        name: row of the table.
+    """
+    row = BACKBONES[name]
+    package = "shadowmill.reconstruction.backbones"
+    names = [
+        f"{package}.networks.{row.builder}",
+        f"{package}.networks.FeatureNetwork",
+        f"{package}.build",
+    ]
+    return code_digest(names, {f"{package}.BACKBONES": {name: row}})
