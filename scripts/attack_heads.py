@@ -1,9 +1,10 @@
 """Rule head_membership."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.membership import head_membership
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.membership import head_membership
+
     head_membership(
         shards=snakemake.input.shards,
         features_path=snakemake.input.features,

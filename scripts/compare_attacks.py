@@ -1,10 +1,11 @@
 """Rule compare_attacks."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.paired import tabulate_attacks
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.paired import tabulate_attacks
+
     tabulate_attacks(
         [Cell(*parts) for parts in snakemake.params.cells],
         snakemake.params.pairs,

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import yaml
-
 from shadowmill.jobs import job
-from shadowmill.tables.curvature import compare
 
 with job(snakemake.log[0]):
+    import yaml
+
+    from shadowmill.tables.curvature import compare
+
     published = yaml.safe_load(Path(snakemake.params.published).read_text(encoding="utf-8"))
     compare(
         snakemake.input.membership,

@@ -1,10 +1,11 @@
 """Rule compare_variants."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.paired import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.paired import tabulate
+
     cells = [Cell(snakemake.wildcards.study, *path) for path in snakemake.params.cells]
     tabulate(
         cells,

@@ -1,10 +1,11 @@
 """Rule roles."""
 
-from shadowmill.data.store import num_examples
 from shadowmill.jobs import job
-from shadowmill.roles import draw
 
 with job(snakemake.log[0]):
+    from shadowmill.data.store import num_examples
+    from shadowmill.roles import draw
+
     params = snakemake.params
     draw(
         snakemake.output[0],

@@ -1,9 +1,10 @@
 """Rule deep_features."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.features import extract
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.features import extract
+
     extract(
         data_path=snakemake.input.data,
         backbone_path=snakemake.input.backbone,

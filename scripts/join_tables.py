@@ -1,7 +1,8 @@
 """Rule join_table."""
 
 from shadowmill.jobs import job
-from shadowmill.tables import concatenate
 
 with job(snakemake.log[0]):
+    from shadowmill.tables import concatenate
+
     concatenate(snakemake.input, snakemake.output[0])

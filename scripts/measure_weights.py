@@ -1,9 +1,10 @@
 """Rule weight_statistics."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.statistics import weight_statistics
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.statistics import weight_statistics
+
     weight_statistics(
         shards=snakemake.input.shards,
         features_path=snakemake.input.features,

@@ -1,7 +1,8 @@
 """Rule order_by_curvature."""
 
 from shadowmill.jobs import job
-from shadowmill.tables.curvature import mean_curvature
 
 with job(snakemake.log[0]):
+    from shadowmill.tables.curvature import mean_curvature
+
     mean_curvature(snakemake.input.scores, snakemake.params.estimator, snakemake.output[0])

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from shadowmill.figures.classes import plot
 from shadowmill.jobs import job
 
 with job(snakemake.log[0]):
+    from shadowmill.figures.classes import plot
+
     plot(
         snakemake.input.classes,
         {Path(path).stem: path for path in snakemake.input.data},

@@ -1,10 +1,11 @@
 """Rule plot_examples."""
 
-from shadowmill.config import Cell
-from shadowmill.figures.examples import plot
 from shadowmill.jobs import job
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.figures.examples import plot
+
     plot(
         Cell(**snakemake.params.cell),
         data_path=snakemake.input.data,

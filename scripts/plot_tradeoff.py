@@ -1,9 +1,10 @@
 """Rule plot_tradeoff."""
 
-from shadowmill.figures.curves import plot_tradeoff
 from shadowmill.jobs import job
 
 with job(snakemake.log[0]):
+    from shadowmill.figures.curves import plot_tradeoff
+
     plot_tradeoff(
         snakemake.input.training,
         snakemake.input.membership,

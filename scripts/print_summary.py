@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from shadowmill.errors import ShadowmillError
+from shadowmill.jobs import explain
 from shadowmill.tables import reconstruction, summary
 
 folders = [Path("results") / study for study in sys.argv[1:]]
@@ -17,8 +18,8 @@ try:
                 f"{tables}/training_results.csv", f"{tables}/membership_metrics.csv"
             )
         print(f"\n{folder.name}: {text}")
-except ShadowmillError as error:
-    sys.exit(f"shadowmill: {error}")
-print("\nreport   results/report.html")
-for folder in folders:
-    print(f"figures  {folder}/figures/\ntables   {folder}/tables/")
+    print("\nreport   results/report.html")
+    for folder in folders:
+        print(f"figures  {folder}/figures/\ntables   {folder}/tables/", flush=True)
+except (ShadowmillError, OSError) as error:
+    sys.exit(f"shadowmill: {explain(error)[0]}")

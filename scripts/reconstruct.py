@@ -1,9 +1,10 @@
 """Rule reconstruct."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.reconstruct import reconstruct
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.reconstruct import reconstruct
+
     reconstruct(
         data_path=snakemake.input.data,
         features_path=snakemake.input.features,

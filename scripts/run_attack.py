@@ -1,9 +1,10 @@
 """Rule attack."""
 
-from shadowmill.attacks.run import run_attack
 from shadowmill.jobs import job
 
 with job(snakemake.log[0]):
+    from shadowmill.attacks.run import run_attack
+
     run_attack(
         attack=snakemake.wildcards.attack,
         target_scores=snakemake.input.target_scores,

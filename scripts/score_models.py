@@ -1,9 +1,10 @@
 """Rule score_block."""
 
 from shadowmill.jobs import job
-from shadowmill.scores.score import score_block
 
 with job(snakemake.log[0]):
+    from shadowmill.scores.score import score_block
+
     score_block(
         data_path=snakemake.input.data,
         roles_path=snakemake.input.roles,

@@ -1,10 +1,11 @@
 """Rule tabulate_classes."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.per_class import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.per_class import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         attack=snakemake.params.attack,

@@ -1,10 +1,11 @@
 """Rule tabulate_counts."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.shadow_counts import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.shadow_counts import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         attacks=snakemake.params.attacks,

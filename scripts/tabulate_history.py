@@ -1,10 +1,11 @@
 """Rule tabulate_history."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.history import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.history import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         model_paths=snakemake.input.models,

@@ -1,10 +1,11 @@
 """Rule tabulate_membership."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.membership import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.membership import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         attack=snakemake.wildcards.attack,

@@ -1,7 +1,8 @@
 """Rule tabulate_privacy."""
 
 from shadowmill.jobs import job
-from shadowmill.tables.privacy import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.tables.privacy import tabulate
+
     tabulate(snakemake.params.published, snakemake.output[0])

@@ -1,9 +1,10 @@
 """Rule tabulate_reconstruction."""
 
 from shadowmill.jobs import job
-from shadowmill.tables.reconstruction import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.tables.reconstruction import tabulate
+
     tabulate(
         snakemake.input[0],
         snakemake.params.thresholds,

@@ -1,10 +1,11 @@
 """Rule tabulate_training."""
 
-from shadowmill.config import Cell
 from shadowmill.jobs import job
-from shadowmill.tables.training import tabulate
 
 with job(snakemake.log[0]):
+    from shadowmill.config import Cell
+    from shadowmill.tables.training import tabulate
+
     tabulate(
         Cell(**snakemake.params.cell),
         score_paths=snakemake.input.scores,

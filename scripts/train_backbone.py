@@ -1,9 +1,10 @@
 """Rule backbone."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.pretraining import pretrain
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.pretraining import pretrain
+
     pretrain(
         data_path=snakemake.input.data,
         output=snakemake.output[0],

@@ -1,9 +1,10 @@
 """Rule train_heads."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.shards import train_shard
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.shards import train_shard
+
     train_shard(
         data_path=snakemake.input.data,
         features_path=snakemake.input.features,

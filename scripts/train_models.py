@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from shadowmill.jobs import job
-from shadowmill.training.block import train_block
 
 with job(snakemake.log[0]):
+    from shadowmill.training.block import train_block
+
     train_block(
         data_path=snakemake.input.data,
         roles_path=snakemake.input.roles,

@@ -1,9 +1,10 @@
 """Rule train_reconstructor."""
 
 from shadowmill.jobs import job
-from shadowmill.reconstruction.reconstructor import train_reconstructor
 
 with job(snakemake.log[0]):
+    from shadowmill.reconstruction.reconstructor import train_reconstructor
+
     train_reconstructor(
         data_path=snakemake.input.data,
         features_path=snakemake.input.features,

@@ -1,7 +1,8 @@
 """Rule write_parquet."""
 
 from shadowmill.jobs import job
-from shadowmill.tables.examples import write_parquet
 
 with job(snakemake.log[0]):
+    from shadowmill.tables.examples import write_parquet
+
     write_parquet(snakemake.input.examples, snakemake.output[0])

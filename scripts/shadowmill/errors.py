@@ -21,6 +21,10 @@ class ArtefactError(ShadowmillError):
     """A file under results/ that is missing, truncated or does not belong to the others."""
 
 
+class DiskError(ShadowmillError):
+    """A disk that is full, or a quota that is used up."""
+
+
 class TrainingError(ShadowmillError):
     """Training that cannot go on: a model diverged."""
 

@@ -1,36 +1,114 @@
 """What every rule script does around its one call: a log, and errors that help."""
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shadowmill.errors import ShadowmillError
+from shadowmill.errors import Interrupted, ShadowmillError
+from shadowmill.storage import disk_full, is_full
+
+# Ends the log of a job that would fail again in the same way.
+NO_RETRY = "Not tried again: it would end in the same way."
+
+
+class _Log(logging.FileHandler):
+    """A log that may stay incomplete: a full disk for it is no reason to lose a result."""
+
+    is_complete = True
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on without this line."""
+        self.is_complete = False
 
 
 @contextmanager
 def job(log_path: str) -> Iterator[None]:
-    """Run the body of a rule script.
+    """Run the body of a rule script, its imports included.
 
-    What is logged goes to `log_path`. A user's mistake ends the job with its message alone, on the
-    terminal and in the log; anything else with a traceback in both.
+    What is logged goes to `log_path`. A user's mistake, or a fault of the outside world (disk,
+    memory, permissions), ends the job with one line, which is the last that is logged but for
+    `NO_RETRY`; anything else with a traceback. Where the log cannot be written, this goes to the
+    standard error.
     """
-    Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+    log = _open_log(log_path)
+    logging.captureWarnings(True)
+    try:
+        yield
+    except Exception as error:
+        message, can_be_cured = explain(error)
+        if message is None:
+            logging.exception("unexpected error")
+        else:
+            if not isinstance(error, ShadowmillError):
+                logging.info("where it happened:", exc_info=True)
+            logging.error("%s", message)
+        if not can_be_cured:
+            logging.info(NO_RETRY)
+        if not log.is_complete:
+            print(f"shadowmill: {message or repr(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _open_log(path: str) -> _Log:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        log = _Log(path, mode="w", encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"shadowmill: {explain(error)[0]}")
     logging.basicConfig(
-        filename=log_path,
-        filemode="w",
+        handlers=[log],
         level=logging.INFO,
         force=True,  # some libraries install handlers of their own when they are imported
         format="%(asctime)s %(levelname)s %(message)s",
     )
-    logging.captureWarnings(True)
-    try:
-        yield
-    except ShadowmillError as error:
-        logging.error("%s", error)
-        print(f"\nshadowmill: {error}\n", file=sys.stderr)
-        sys.exit(1)
-    except Exception:
-        logging.exception("unexpected error")
-        raise
+    return log
+
+
+def explain(error: Exception) -> tuple[str | None, bool]:
+    """What to tell about an error, in one line, and whether another try may end otherwise.
+
+    Returns:
+        None as the line for a defect of the code, which only a traceback explains.
+    """
+    if isinstance(error, ShadowmillError):
+        return str(error), isinstance(error, Interrupted)
+    if is_full(error):
+        return str(disk_full(error, error.filename or Path.cwd() / "a temporary file")), False
+    if isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        message = f"{what}{error.strerror or error}"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f"{message}. Change its permissions, or use another folder.", False
+        return message, True
+    if isinstance(error, MemoryError) or _is_torch_memory(error):
+        return (
+            f"out of memory: {_first_line(error) or 'nothing is left'} Give the job more memory, "
+            "or let fewer run at once; models_per_job in the configuration sets how many models "
+            "a job trains.",
+            True,
+        )
+    if isinstance(error, ImportError):
+        return (
+            f"{error.name or 'a library'} cannot be loaded on {os.uname().nodename}: "
+            f"{_first_line(error)} Set up the environment again: `make setup`.",
+            True,
+        )
+    return None, True
+
+
+def _first_line(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), "")
+    return line and line.rstrip(".") + "."
+
+
+def _is_torch_memory(error: Exception) -> bool:
+    # Without an import of torch, which most jobs do not need.
+    torch = sys.modules.get("torch")
+    return torch is not None and (
+        isinstance(error, torch.OutOfMemoryError)
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

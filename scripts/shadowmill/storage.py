@@ -1,11 +1,15 @@
 """Atomic writes and checked reads of the files under ``results/``.
 
 A file appears under its final name only when it is whole: it is written beside it, flushed to the
-disk, then renamed. A job killed at any moment leaves no half file under a final name.
+disk, then renamed. A job killed at any moment leaves no half file under a final name. A full disk
+is one clear message.
 """
 
+import errno
+import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shadowmill.errors import ArtefactError
+from shadowmill.errors import ArtefactError, DiskError
 
 if TYPE_CHECKING:
     import h5py
@@ -21,24 +25,69 @@ if TYPE_CHECKING:
 
 _PROVENANCE = "provenance"
 
+_SMALL_FILE = 1 << 16  # bytes; with less room than this nothing can be done
+
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
+def atomic(path: str | Path, size: int | None = None) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` if the block succeeds.
 
     The temporary name is fixed, so what a killed writer left is overwritten, never piled up.
+
+    Args:
+        path: the final name.
+        size: bytes that will be written, to say so if they do not fit; None if unknown.
+
+    Raises:
+        DiskError: the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(error, path, size) from error
+        raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error of the system says that a disk is full or a quota used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full(error: OSError, path: str | Path, size: int | None = None) -> DiskError:
+    """The message for a file that does not fit on its disk.
+
+    Args:
+        error: what the system said.
+        path: the file.
+        size: bytes that it needs; None if unknown.
+    """
+    path = Path(path)
+    folder = next(folder for folder in path.parents if folder.exists())
+    free = _readable(shutil.disk_usage(folder).free)
+    is_quota = error.errno == errno.EDQUOT
+    reason = "your disk quota is used up" if is_quota else f"the disk is full ({free} free)"
+    need = "does not fit" if size is None else f"needs {_readable(size)}"
+    return DiskError(
+        f"{path.parent}: {reason}, {path.name} {need}. Make room there, or make the folder a link "
+        "to one on a disk with room, and run again: what is finished is kept."
+    )
+
+
+def _readable(size: int) -> str:
+    """A number of bytes as people write it."""
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _sync_folder(folder: Path) -> None:
@@ -51,16 +100,21 @@ def _sync_folder(folder: Path) -> None:
 
 
 def require_writable(folder: str | Path) -> None:
-    """Make a folder if need be, and a file in it.
+    """Make a folder if need be, and a small file in it.
 
     Raises:
         ArtefactError: it cannot be written to.
+        DiskError: its disk is full.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_SMALL_FILE))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
+        if is_full(error):
+            raise disk_full(error, Path(folder) / "a small file", _SMALL_FILE) from error
         raise ArtefactError(
             f"{folder}: cannot write there ({error.strerror}). Make it a folder you may write to, "
             "or a link to one with room for the models (`df -h` shows which has)."
@@ -69,7 +123,7 @@ def require_writable(folder: str | Path) -> None:
 
 def link_or_copy(source: Path, destination: Path) -> None:
     """Give a file a second name, atomically: a hard link where possible, else a copy."""
-    with atomic(destination) as temporary:
+    with atomic(destination, source.stat().st_size) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             os.link(source, temporary)
@@ -123,7 +177,9 @@ def write_hdf5(
     import h5py
     import numpy as np
 
-    with atomic(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    # In memory first: the library crashes the process when it cannot write what it holds.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         for name, value in arrays.items():
             array = np.asarray(value)
             if array.dtype.kind in "UO":
@@ -135,6 +191,7 @@ def write_hdf5(
         for name, value in attributes.items():
             file.attrs[name] = json.dumps(value)
         file.attrs[_PROVENANCE] = json.dumps(provenance)
+    write_bytes(path, content.getbuffer())
 
 
 def attribute(file: "h5py.File", name: str = _PROVENANCE) -> Any:
@@ -146,11 +203,19 @@ def write_tensors(
     path: str | Path, tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, Any]
 ) -> None:
     """Write tensors and JSON-serialisable metadata to a safetensors file, atomically."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic(path) as temporary:
-        save_file(contiguous, temporary, {name: json.dumps(v) for name, v in metadata.items()})
+    texts = {name: json.dumps(value) for name, value in metadata.items()}
+    with atomic(path, sum(tensor.nbytes for tensor in contiguous.values())) as temporary:
+        try:
+            save_file(contiguous, temporary, texts)
+        except SafetensorError as error:
+            # The library puts the system's error number into its message.
+            if number := re.search(r"(?:code:|os error) (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+            raise
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
@@ -227,5 +292,10 @@ def read_state_dict(path: str, advice: str) -> dict[str, "torch.Tensor"]:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+    """Write a file, atomically."""
+    with atomic(path, len(content)) as temporary:
+        temporary.write_bytes(content)

@@ -1,5 +1,6 @@
 """The look of all figures: colours safe for colour-blind readers, sizes of a paper's columns."""
 
+import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -287,6 +288,7 @@ def save(figure: Figure, paths: Sequence[str | Path]) -> None:
         suffix = Path(path).suffix[1:]
         # No dates inside: the same data give the same bytes.
         metadata = {"CreationDate": None} if suffix == "pdf" else {}
-        with storage.atomic(path) as temporary:
-            figure.savefig(temporary, format=suffix, dpi=200, metadata=metadata)
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, dpi=200, metadata=metadata)
+        storage.write_bytes(path, content.getbuffer())
     plt.close(figure)

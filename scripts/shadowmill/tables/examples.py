@@ -1,5 +1,7 @@
 """examples: how exposed each example is, one row per example."""
 
+import io
+
 import numpy as np
 import pandas as pd
 
@@ -62,5 +64,6 @@ def write_parquet(table_path: str, output: str) -> None:
     Raises:
         ArtefactError: the table cannot be read.
     """
-    with storage.atomic(output) as temporary:
-        read_csv(table_path).to_parquet(temporary, engine="pyarrow", index=False)
+    content = io.BytesIO()
+    read_csv(table_path).to_parquet(content, engine="pyarrow", index=False)
+    storage.write_bytes(output, content.getbuffer())

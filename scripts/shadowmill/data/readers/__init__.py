@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from shadowmill import storage
 from shadowmill.data import DATASETS
 from shadowmill.errors import DataError
 
@@ -89,10 +90,13 @@ def download(fetch: Callable[[], Any], name: str, root: Path, page: str) -> Any:
 
     Raises:
         DataError: it failed; says what to do.
+        DiskError: there is no room for it.
     """
     try:
         return fetch()
     except (OSError, RuntimeError) as error:
+        if storage.is_full(error):
+            raise storage.disk_full(error, root / name) from error
         reason = " ".join(str(error).split())  # torchvision's is of several lines
         raise DataError(
             f"{name}: not found in {root}, and it cannot be downloaded ({reason}). On a machine "
@@ -127,6 +131,7 @@ def download_archive(url: str, name: str, root: Path, page: str) -> None:
 
     Raises:
         DataError: it cannot be had or is damaged.
+        DiskError: there is no room for it.
     """
     from torchvision.datasets.utils import download_url, extract_archive
 
@@ -135,6 +140,8 @@ def download_archive(url: str, name: str, root: Path, page: str) -> None:
     try:
         extract_archive(archive, root)
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        if storage.is_full(error):
+            raise storage.disk_full(error, root / archive.stem) from error
         raise DataError(
             f"{archive}: cannot be unpacked ({error}). Delete it and fetch it again."
         ) from error
