@@ -26,6 +26,8 @@ $(INSTALLED): pyproject.toml envs/shadowmill.yaml
 	@touch $@
 
 STUDY ?= quickstart reconstruction_quickstart
+# So that Ctrl-C prints no traceback.
+quickstart report: export PYTHONPATH := scripts/python_start
 quickstart: $(INSTALLED)  ## two whole audits on real data, minutes on two cores
 	@snakemake --profile profiles/local -- $(STUDY)
 	@$(MAKE) --no-print-directory report

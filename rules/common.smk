@@ -12,7 +12,9 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = f"{workflow.basedir}/scripts"
 sys.path.insert(0, SCRIPTS)
 os.environ.update(
-    PYTHONPATH=f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+    PYTHONPATH=":".join(
+        [f"{SCRIPTS}/python_start", SCRIPTS, os.environ.get("PYTHONPATH", "")]
+    ).rstrip(":")
 )
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
@@ -24,6 +26,11 @@ from shadowmill.provenance import source_digest
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
+from shadowmill_driver.failures import show_failures
+from shadowmill_driver.interrupts import end_quietly
+
+end_quietly()
+show_failures(workflow)
 
 
 @contextmanager

@@ -84,10 +84,10 @@ class Checkout:
         assert process.returncode == expect, output
         return output
 
-    def run(self, *targets, expect=0):
+    def run(self, *targets, expect=0, options=()):
         """Run with the local profile."""
-        profile = ("--profile", "profiles/local", "--cores", "2", "--quiet", "host", "reason")
-        return self.snakemake(*profile, "--", *targets, expect=expect)
+        profile = ("--profile", "profiles/local", "--cores", "2")
+        return self.snakemake(*profile, *options, "--", *targets, expect=expect)
 
     def planned(self, *targets):
         """Name of each rule that would run to its number of jobs."""
@@ -103,15 +103,16 @@ class Checkout:
 
 
 def kill_once(checkout, pattern, count, number=signal.SIGKILL):
-    """Start the workflow; signal its whole process group when enough files of a kind are there."""
-    process = checkout.start(
-        *("--profile", "profiles/local", "--cores", "2", "--quiet", "all"),
-        start_new_session=True,
-    )
+    """Start the workflow; signal its whole process group when enough files of a kind are there.
+
+    Returns:
+        What it printed.
+    """
+    process = checkout.start("--profile", "profiles/local", "--cores", "2", start_new_session=True)
     deadline = time.monotonic() + 300
     while len(list(checkout.results.glob(pattern))) < count and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     assert process.poll() is None, "the workflow ended before it could be killed"
     os.killpg(process.pid, number)
-    process.communicate()
+    return process.communicate()[0]

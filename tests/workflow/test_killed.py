@@ -78,6 +78,12 @@ def test_killed_again_and_again(fresh, finished_once):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_needs_no_unlock(fresh, finished_once, number):
     fresh.configure(SLOWER)
-    kill_once(fresh, ".unfinished/**/checkpoint.safetensors", 1, number)
+    output = kill_once(fresh, ".unfinished/**/checkpoint.safetensors", 1, number)
+    assert "Traceback" not in output
+    if number == signal.SIGINT:
+        stopped, log = output.splitlines()[-2:]
+        assert stopped.startswith("Stopped on request. What is finished is kept")
+        assert log.startswith("Complete log(s): ")
+        assert "Error" not in output
     fresh.run("tables")
     assert_same_results(fresh.results, finished_once.results)

@@ -12,6 +12,14 @@ def assert_clear(output, *parts):
     assert "Traceback" not in output
 
 
+def log_of(model):
+    return (
+        model.replace("results", "results/logs", 1)
+        .replace("models/", "train-")
+        .replace("safetensors", "log")
+    )
+
+
 def test_wrong_configuration_lists_every_fault_before_anything_runs(fresh):
     config = copy.deepcopy(SMALL)
     config["studies"]["small"]["num_shadows"] = 7
@@ -69,7 +77,14 @@ def test_diverging_models_are_named_and_the_others_go_on(fresh):
     fresh.configure(config)
     good = "results/small/digits/small_convnet/dpf-0.9/models/target-7.safetensors"
     bad = good.replace("small/", "wild/", 1)
-    output = fresh.run(good, bad, expect=1)
+    output = fresh.run(good, bad, expect=1, options=("--retries", "2"))
     assert_clear(output, "no longer a finite number: target-7 at step", "learning rate")
+    # Which job, and where its log is; once, and without the files of each job.
+    job = "study=wild, dataset=digits, architecture=small_convnet, variant=dpf-0.9, target=target-7"
+    error = f"Error in rule train_target ({job}):\n    log: {log_of(bad)}\n"
+    for text in (output, *(path.read_text() for path in fresh.folder.glob(".snakemake/log/*"))):
+        assert text.count(error) == 1
+        assert "Trying to restart" not in text
+        assert "input:" not in text
     assert (fresh.folder / good).exists()
     assert not (fresh.folder / bad).exists()

@@ -16,7 +16,7 @@ from shadowmill.training.modelfile import read_model
 pytestmark = pytest.mark.slurm
 
 SANDBOX = ROOT / "scripts/slurm_sandbox.sh"
-ON_SLURM = ("--profile", "slurm", "--workflow-profile", "slurm-sandbox", "--quiet", "host")
+ON_SLURM = ("--profile", "slurm", "--workflow-profile", "slurm-sandbox")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,6 +113,46 @@ def test_failed_job_comes_back_with_a_larger_request(checkout):
     first, second = (int(job["MinMemoryNode"].removesuffix("M")) for job in jobs)
     assert second == 2 * first
     assert jobs[1]["TimeLimit"] > jobs[0]["TimeLimit"]
+
+
+def test_a_partition_that_does_not_exist_is_told_and_not_retried(checkout):
+    profile = checkout.folder / "profiles/slurm/config.yaml"
+    profile.write_text(
+        profile.read_text().replace("slurm_partition: gpu", "slurm_partition: nowhere")
+    )
+    folder = "results/small/digits/small_convnet"
+    targets = [f"{folder}/{name}/models/target-7.safetensors" for name in ("dpf-0.9", "static-0.5")]
+    output = checkout.snakemake(*ON_SLURM, "--", *targets, expect=1)  # an array
+    assert output.count("invalid partition specified: nowhere") == 1
+    assert "array-execs" not in output
+    again = checkout.snakemake(*ON_SLURM, "--", targets[0], expect=1)  # a job
+    assert again.count("invalid partition specified: nowhere") == 1
+    for text in (output, again):
+        assert "Error in rule train_target (study=small, dataset=digits," in text
+        assert "Trying to restart" not in text
+
+
+def test_why_a_job_failed_is_told_and_divergence_is_not_retried(checkout):
+    short = SMALL["recipes"]["short"] | {"learning_rate": 1e20}
+    checkout.configure(SMALL | {"recipes": {"short": short}})
+    target = "results/small/digits/small_convnet/dpf-0.9/models/target-7.safetensors"
+    output = checkout.snakemake(*ON_SLURM, "--", target, expect=1)
+    assert output.count("Error in rule train_target (study=small, dataset=digits,") == 1
+    assert "SLURM status is: 'FAILED'" in output
+    assert "log: results/logs/small/digits/small_convnet/dpf-0.9/train-target-7.log" in output
+    assert "ERROR the loss is no longer a finite number: target-7" in output
+    assert "Trying to restart" not in output
+    assert len(slurm_jobs(checkout, "train_target")) == 1
+
+
+def test_how_slurms_log_ends_is_told_where_a_job_wrote_none(checkout):
+    script = checkout.folder / "scripts/train_models.py"
+    script.write_text("import os; os.kill(os.getpid(), 9)\n" + script.read_text())
+    folder = "results/small/digits/small_convnet"
+    targets = [f"{folder}/{name}/models/target-7.safetensors" for name in ("dpf-0.9", "static-0.5")]
+    output = checkout.snakemake(*ON_SLURM, "--retries", "0", "--", *targets, expect=1)
+    assert output.count("killed by SIGKILL, most often because memory ran out") == 2
+    assert "    log: " + str(checkout.results / "logs/slurm/rule_train_target") in output
 
 
 def test_cancelled_training_continues_from_its_checkpoint(checkout):
