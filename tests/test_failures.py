@@ -142,6 +142,17 @@ def test_what_slurm_will_never_grant_is_not_retried(words, is_retried, in_array)
     assert driver.is_retried == is_retried
 
 
+@pytest.mark.parametrize("kind", ["Job", "Array job"])
+def test_an_account_that_does_not_exist_is_not_retried(kind):
+    driver = Driver()
+    error = "The given account nobody appears to be invalid. Available accounts:\nmine"
+    shown = driver.fail(f"{kind} submission failed with exception: {error}")
+    assert "log:" not in shown
+    assert ("see above" in shown) == (kind == "Array job")
+    assert ("account nobody appears to be invalid" in shown) == (kind == "Job")
+    assert not driver.is_retried
+
+
 def ended_with(driver, status):
     try:
         raise subprocess.CalledProcessError(status, "bash")

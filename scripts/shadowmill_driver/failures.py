@@ -25,6 +25,7 @@ LAST_LINES = 15
 
 _ERROR = re.compile(r"^\S+ \S+ ERROR ")
 _SBATCH = "SLURM sbatch failed"
+_SUBMISSION = re.compile(r"sbatch|ob submission failed")
 # What the plugin adds to errors: the whole command, with all tasks of an array in it.
 _SBATCH_CALL = re.compile(r"\n\s*sbatch call:.*", re.DOTALL)
 _NO_NEWS = re.compile(r"\s*(For further error details|Detailed failure reason un).*", re.DOTALL)
@@ -94,7 +95,7 @@ class Failures(logging.Filter):
                 return False
         running = list(self._workflow.scheduler.running)
         job = next(job for job in running if job.jobid == record.jobid)
-        if "sbatch" in (record.rule_msg or ""):
+        if _SUBMISSION.search(record.rule_msg or ""):
             lines, is_hopeless = self._refused(record.rule_msg)
         else:
             lines, is_hopeless = self._failed(record, status)
@@ -109,9 +110,13 @@ class Failures(logging.Filter):
 
     def _refused(self, message: str) -> tuple[list[str], bool]:
         """What to show of a job that Slurm did not take, and whether no retry helps."""
-        if not message.startswith(_SBATCH):  # one of an array, for which the reason was shown
-            return ["Slurm did not take it: see above."], _is_never_granted(self._submission)
-        return _SBATCH_CALL.sub("", message).splitlines(), _is_never_granted(message)
+        message = _NO_NEWS.sub("", _SBATCH_CALL.sub("", message))
+        if message.startswith("Part of failed"):
+            message = self._submission
+        elif not message.startswith("Array"):
+            return message.splitlines(), bool(_NEVER_GRANTED.search(message))
+        # Of an array, the plugin has shown the reason once; here it would come for every task.
+        return ["Slurm did not take it: see above."], bool(_NEVER_GRANTED.search(message))
 
     def _failed(self, record: logging.LogRecord, status: int | None) -> tuple[list[str], bool]:
         """What to show of a job that ran, and whether no retry helps."""
@@ -169,11 +174,7 @@ def _exit_status() -> int | None:
     if error is None:
         return None
     status = error.returncode
-    return 128 - status if 128 < status < 128 + signal.NSIG else status  # the shell's way
-
-
-def _is_never_granted(message: str) -> bool:
-    return _NEVER_GRANTED.search(_SBATCH_CALL.sub("", message)) is not None
+    return 128 - status if status - 128 in list(signal.Signals) else status  # the shell's way
 
 
 def _end(logs: list[str]) -> tuple[list[str], bool]:

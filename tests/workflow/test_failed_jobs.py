@@ -22,7 +22,7 @@ def test_a_killed_job_says_so_and_is_retried(fresh, profile):
     options = ("--profile", f"profiles/{profile}", "--cores", "1", "--retries", "1")
     output = fresh.snakemake(*options, "--", ROLES, expect=1)
     error = (
-        "Error in rule roles (study=small, dataset=digits, target=target-7):\n"
+        "Error in rule roles (study=small, dataset=digits, block=target-7):\n"
         "    killed by SIGKILL, most often because memory ran out\n"
         "    log: results/logs/small/digits/roles-target-7.log\n"
     )
