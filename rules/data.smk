@@ -1,23 +1,78 @@
 # Inputs:  published data sets, from data.root or downloaded into it
 # Outputs: results/data/{dataset}.h5, results/{study}/{dataset}/roles/{block}.h5
 # Steps:   read or download a data set; draw who trains on what
+#
+# A list of its files decides whether a data set is prepared again, the digest of its examples
+# whether anything is computed again with it. That is known only afterwards, so preparing again is a
+# checkpoint: Snakemake then looks at its whole plan once more. Preparing for the first time is none,
+# as all of the plan is known.
+
+from functools import cache
+
+from snakemake.logging import logger
+
+from shadowmill.data.listing import content, folder_of, plan
+
+
+def record_of(dataset):
+    """What is known of a prepared data set. In another folder than that, which may be deleted."""
+    return f"results/.prepared/{dataset}.json"
+
+
+PREPARED = [
+    name
+    for name in DATASETS
+    if exists(record_of(name)) or exists(f"results/data/{name}.h5")
+]
 
 
 localrules:
     dataset,
+    dataset_again,
     roles,
 
 
-rule dataset:
-    """Read a data set, or download it first: on this machine, as compute nodes may lack a network."""
+@cache
+def listing_of_set(dataset):
+    """Another value if the files of a data set are not those that were prepared."""
+    with users_mistakes():
+        planned = plan(dataset, folder_of(dataset, config["data"]), record_of(dataset))
+    if planned.note:
+        logger.warning(planned.note)
+    return planned.value
+
+
+def examples_of_set(dataset):
+    """Digest of the examples of a data set."""
+    return content(record_of(dataset), f"results/data/{dataset}.h5")
+
+
+def examples_of(wildcards):
+    """Digest of the examples that a job works with: other examples give other results."""
+    return examples_of_set(wildcards.dataset)
+
+
+checkpoint dataset_again:
+    """Read a data set whose files changed, or whose prepared file was deleted."""
     output:
         "results/data/{dataset}.h5",
     log:
         "results/logs/data/{dataset}.log",
+    wildcard_constraints:
+        dataset=any_of(PREPARED),
     conda:
         "../envs/shadowmill.yaml"
+    params:
+        listing=lambda wildcards: listing_of_set(wildcards.dataset),
+        record=lambda wildcards: record_of(wildcards.dataset),
     script:
         "../scripts/prepare_dataset.py"
+
+
+use rule dataset_again as dataset with:
+    """Read a data set, or download it first: on this machine, as compute nodes may lack a network."""
+    wildcard_constraints:
+        dataset=any_of(name for name in DATASETS if name not in PREPARED),
 
 
 rule roles:
@@ -39,5 +94,8 @@ rule roles:
         protocol=lambda wildcards: study_of(wildcards).protocol,
         validation=lambda wildcards: study_of(wildcards).validation,
         order=order_file,
+        examples=lambda wildcards: (
+            examples_of(wildcards) if roles_data(wildcards) else None
+        ),
     script:
         "../scripts/draw_roles.py"

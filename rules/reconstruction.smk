@@ -21,6 +21,7 @@ rule backbone:
         "../envs/shadowmill.yaml"
     params:
         version=BACKBONES_VERSION,
+        examples=lambda wildcards: examples_of_set(data_of_backbone(wildcards)),
         settings=lambda wildcards: BACKBONES[wildcards.backbone],
         state="results/.unfinished/backbones/{backbone}",
     script:
@@ -40,6 +41,7 @@ rule deep_features:
         "../envs/shadowmill.yaml"
     params:
         version=BACKBONES_VERSION,
+        examples=examples_of,
     script:
         "../scripts/extract_features.py"
 

@@ -3,8 +3,7 @@
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/models/{model}.safetensors
 # Steps:   train a target alone; train a block of shadows in one job
 #
-# Data sets are ancient(): preparing one again, say after it was deleted to save space, does not
-# retrain. Whether it is still what a model was trained with is checked by digests in scoring.
+# Data sets are ancient(): preparing one again does not retrain, other examples do, by their digest.
 # The trainer's code is tracked by TRAINING_VERSION, not by its text.
 
 
@@ -22,6 +21,7 @@ rule train_target:
         "../envs/shadowmill.yaml"
     params:
         version=TRAINING_VERSION,
+        examples=examples_of,
         settings=training_settings,
         model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.target),
         state=f"{UNFINISHED}/{{target}}",
@@ -54,6 +54,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
             "../envs/shadowmill.yaml"
         params:
             version=TRAINING_VERSION,
+            examples=examples_of,
             settings=training_settings,
             model_keys=lambda wildcards: study_of(wildcards).keys(
                 f"shadow-{wildcards.shadow_block}"
