@@ -35,8 +35,11 @@ localrules:
 @cache
 def listing_of_set(dataset):
     """Another value if the files of a data set are not those that were prepared."""
-    with users_mistakes():
+    try:
         planned = plan(dataset, folder_of(dataset, config["data"]), record_of(dataset))
+    except ShadowmillError as error:
+        logger.error(str(error))
+        sys.exit(1)  # Snakemake would show other exceptions here with their traceback
     if planned.note:
         logger.warning(planned.note)
     return planned.value

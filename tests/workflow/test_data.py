@@ -11,6 +11,7 @@ from checkouts import SMALL, Checkout, kill_once
 from PIL import Image
 
 RECORD = ".prepared/image_folder.json"
+SCORES = "results/small/image_folder/small_convnet/dense/scores/target-7.h5"
 
 
 def own_images(root):
@@ -18,7 +19,7 @@ def own_images(root):
     for index in range(40):
         path = root / "train" / ("cat", "dog")[index % 2] / f"{index:02}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64), (5 * index, 90 * (index % 2), 9)).save(path)
+        Image.new("RGB", (64, 64), (5 * index, 90 * (index % 2), 3 * index)).save(path)
 
 
 def of_images(root):
@@ -44,13 +45,13 @@ def scored_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     own_images(folder / "images")
     checkout = Checkout.create(folder / "checkout", of_images("../images"))
-    checkout.run("scores")
+    checkout.run(SCORES)
     return folder
 
 
 @pytest.fixture
 def scored(scored_once, tmp_path):
-    """A checkout with scores of models of the images beside it."""
+    """A checkout with scores of a model of the images beside it."""
     shutil.copytree(scored_once, tmp_path / "copy", symlinks=True)
     return Checkout(tmp_path / "copy/checkout")
 
@@ -75,8 +76,8 @@ def assert_retrained(checkout, before):
     after = trained(checkout)
     assert after.keys() == before.keys()
     assert all(after[name] > before[name] for name in before)
-    assert checkout.planned("scores") == {}
+    assert checkout.planned(SCORES) == {}
 
 
 def test_nothing_changed(scored):
-    assert scored.planned("scores") == {}
+    assert scored.planned(SCORES) == {}
