@@ -1,16 +1,15 @@
 """Files of data sets that change: what is prepared again, and what is computed again."""
 
 import copy
-import json
-import os
 import shutil
-import signal
+from base64 import urlsafe_b64encode
 
 import pytest
-from checkouts import SMALL, Checkout, kill_once
+from checkouts import SMALL, Checkout
 from PIL import Image
 
-RECORD = ".prepared/image_folder.json"
+DATA = "results/data/image_folder.h5"
+ROLES = "results/small/image_folder/roles/target-7.h5"  # hang on the number of images
 SCORES = "results/small/image_folder/small_convnet/dense/scores/target-7.h5"
 
 
@@ -56,28 +55,113 @@ def scored(scored_once, tmp_path):
     return Checkout(tmp_path / "copy/checkout")
 
 
-PREPARED_AGAIN = {"dataset_again": 1}
-
-
 def images_of(checkout):
     return checkout.folder.parent / "images"
 
 
-def trained(checkout):
+def change_pixel(checkout):
+    """One pixel of one image; the sizes of files do not change."""
+    path = images_of(checkout) / "train/cat/00.bmp"
+    with Image.open(path) as image:
+        image.putpixel((3, 4), (255, 255, 255))
+        image.save(path)
+
+
+def touch(checkout):
+    (images_of(checkout) / "train/cat/00.bmp").touch()
+
+
+def models(checkout):
     """When each model was trained."""
-    return {path.name: path.stat().st_mtime_ns for path in checkout.results.rglob("*.safetensors")}
+    return {path: path.stat().st_mtime_ns for path in checkout.results.rglob("*.safetensors")}
 
 
-def content(checkout):
-    return json.loads((checkout.results / RECORD).read_text())["content"]
+def remote_job(checkout, rule, **wildcards):
+    """A job as a cluster runs it."""
+    values = ",".join(f"{name}={value}" for name, value in wildcards.items())
+    mode = ("--mode", "remote", "--executor", "local", "--nolock", "--cores", "1")
+    return checkout.snakemake(
+        "--target-jobs", f"{rule}:{values}", "--allowed-rules", rule, *mode, "--force"
+    )
 
 
-def assert_retrained(checkout, before):
-    after = trained(checkout)
-    assert after.keys() == before.keys()
-    assert all(after[name] > before[name] for name in before)
-    assert checkout.planned(SCORES) == {}
+AGAIN = {"dataset_again": 1}
+RETRAINED = {"roles": 1, "train_target": 1, "score_block": 1}
 
 
-def test_nothing_changed(scored):
+def test_copied_deleted_and_mistaken_folders(scored):
+    """Nothing to do for a copy with its times, nor without the files; no folder is an error."""
     assert scored.planned(SCORES) == {}
+    images = images_of(scored)
+    images.rename(images.with_name("moved"))
+    output = scored.snakemake("-n", "--profile", "profiles/local", SCORES)
+    assert "image_folder: no files in ../images any more" in output
+    assert "Nothing to be done" in output
+    scored.configure(of_images("../moved"))
+    assert scored.planned(SCORES) == {}
+    scored.configure(of_images("../nowhere"))
+    output = scored.snakemake("-n", "--profile", "profiles/local", SCORES, expect=1)
+    assert "data.roots.image_folder: no files of this data set in ../nowhere" in output
+    assert "Traceback" not in output
+    # Jobs of a cluster do not look.
+    wildcards = {"study": "small", "dataset": "image_folder", "block": "target-7"}
+    assert "1 of 1 steps" in remote_job(scored, "roles", **wildcards)
+
+
+def test_touched_images_are_prepared_again_and_nothing_is_trained(scored):
+    """Even if a kill while they were prepared left nothing of them, and a job then needs them."""
+    before = models(scored)
+    touch(scored)
+    output = scored.snakemake("-n", "--profile", "profiles/local", SCORES)
+    assert "the files in ../images are not those that were prepared" in output
+    assert scored.planned(SCORES) == AGAIN
+    (scored.folder / DATA).unlink()
+    (scored.folder / SCORES).unlink()
+    scored.run(SCORES)
+    assert models(scored) == before
+    assert scored.planned(SCORES) == {}
+
+
+def test_a_changed_pixel_retrains_in_the_same_run(scored):
+    before = models(scored)
+    change_pixel(scored)
+    assert scored.planned(SCORES) == AGAIN
+    scored.run(SCORES)
+    after = models(scored)
+    assert after.keys() == before.keys()
+    assert all(after[path] > before[path] for path in before)
+    assert scored.planned(SCORES) == {}
+
+
+@pytest.mark.parametrize("change", ["added", "moved"])
+def test_other_images_are_planned_to_be_prepared(scored, change):
+    images = images_of(scored)
+    if change == "added":
+        shutil.copy(images / "train/cat/00.bmp", images / "train/cat/more.bmp")
+    else:
+        shutil.copytree(images, images.with_name("others"), copy_function=shutil.copyfile)
+        scored.configure(of_images("../others"))
+    assert scored.planned(SCORES) == AGAIN
+
+
+def test_killed_between_preparing_and_training(scored):
+    """What was prepared then is known, to models that are there and where none are kept."""
+    change_pixel(scored)
+    scored.run(DATA)
+    assert scored.planned(SCORES) == RETRAINED
+    for path in models(scored):
+        path.unlink()
+    assert scored.planned(SCORES) == RETRAINED
+
+
+def test_killed_before_it_is_noted_that_data_are_prepared(scored):
+    """Snakemake would forget all that hangs on them: its plan is looked at again."""
+    change_pixel(scored)
+    scored.run(DATA)
+    mark = scored.folder / ".snakemake/incomplete" / urlsafe_b64encode(DATA.encode()).decode()
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_text("{}")
+    before = (scored.folder / ROLES).stat().st_mtime_ns
+    assert scored.planned(ROLES) == AGAIN
+    scored.run(ROLES)
+    assert (scored.folder / ROLES).stat().st_mtime_ns > before

@@ -30,7 +30,7 @@ class Record:
     Attributes:
         planned: what `plan` said when Snakemake planned to prepare it.
         listing: of the files it was read from, None if there are none.
-        folder: in which they were.
+        folder: in which they were looked for.
         content: digest of the examples.
     """
 
@@ -145,7 +145,7 @@ def plan(name: str, root: Path, record_path: str) -> Plan:
         )
     if DATASETS[name].pool_size is not None:
         return Plan(record.planned)
-    if str(root.resolve()) == record.folder:
+    if str(root) == record.folder:
         note = f"{name}: no files in {root} any more. The examples that were prepared are used."
         return Plan(record.planned, note)
     raise DataError(

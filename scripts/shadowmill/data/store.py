@@ -80,7 +80,7 @@ def prepare_and_record(
         found = listing(name, root)
         content = prepare(name, root, path)
         if listing(name, root) == found:
-            write_record(record_path, Record(planned, found, str(root.resolve()), content))
+            write_record(record_path, Record(planned, found, str(root), content))
             return
     raise DataError(f"{name}: the files in {root} change while they are read. Run again later.")
 
