@@ -10,18 +10,17 @@
 
 localrules:
     dataset,
-    dataset_again,
     roles,
 
 
-checkpoint dataset_again:
-    """Read a data set whose files changed, or whose prepared file was deleted."""
+rule dataset:
+    """Read a data set, or download it first: on this machine, as compute nodes may lack a network."""
     output:
         "results/data/{dataset}.h5",
     log:
         "results/logs/data/{dataset}.log",
     wildcard_constraints:
-        dataset=any_of(PREPARED),
+        dataset=any_of(name for name in DATASETS if name not in PREPARED),
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -31,10 +30,27 @@ checkpoint dataset_again:
         "../scripts/prepare_dataset.py"
 
 
-use rule dataset_again as dataset with:
-    """Read a data set, or download it first: on this machine, as compute nodes may lack a network."""
-    wildcard_constraints:
-        dataset=any_of(name for name in DATASETS if name not in PREPARED),
+if PREPARED:
+
+    localrules:
+        dataset_again,
+
+    # Snakemake cannot `use` a rule as a checkpoint.
+    checkpoint dataset_again:
+        """Read a data set whose files changed, or whose prepared file was deleted."""
+        output:
+            "results/data/{dataset}.h5",
+        log:
+            "results/logs/data/{dataset}.log",
+        wildcard_constraints:
+            dataset=any_of(PREPARED),
+        conda:
+            "../envs/shadowmill.yaml"
+        params:
+            listing=lambda wildcards: listing_of_set(wildcards.dataset),
+            record=lambda wildcards: record_of(wildcards.dataset),
+        script:
+            "../scripts/prepare_dataset.py"
 
 
 rule roles:

@@ -12,10 +12,12 @@ def record_of(dataset):
     return f"results/.prepared/{dataset}.json"
 
 
+# Not in jobs on a cluster: with a checkpoint, each would plan all that comes before it.
 PREPARED = [
     name
     for name in DATASETS
-    if exists(record_of(name)) or exists(f"results/data/{name}.h5")
+    if workflow.is_main_process
+    and (exists(record_of(name)) or exists(f"results/data/{name}.h5"))
 ]
 
 
