@@ -4,7 +4,7 @@ from functools import cache
 
 from snakemake.logging import logger
 
-from shadowmill.data.listing import content, folder_of, plan
+from shadowmill.data.listing import Content, folder_of, plan
 
 
 def record_of(dataset):
@@ -36,7 +36,7 @@ def listing_of_set(dataset):
 
 def examples_of_set(dataset):
     """Digest of the examples of a data set."""
-    return content(record_of(dataset), f"results/data/{dataset}.h5")
+    return Content(record_of(dataset))
 
 
 def examples_of(wildcards):

@@ -1,6 +1,7 @@
 """Whether a data set is prepared again: its files, what was recorded, and what is said of it."""
 
 import os
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from shadowmill.data import DATASETS, Dataset, readers
-from shadowmill.data.listing import Record, content, listing, plan, read_record, write_record
+from shadowmill.data.listing import Content, Record, listing, plan, read_record, write_record
 from shadowmill.data.readers import Examples
 from shadowmill.data.store import prepare, prepare_and_record
 from shadowmill.errors import DataError
@@ -111,6 +112,14 @@ def test_unchanged_files_are_not_prepared_again(images, record, tmp_path):
     assert plan("image_folder", tmp_path / "moved", record) == ("first", "")
 
 
+def test_a_parameter_for_snakemake_is_read_when_it_is_written_down(images, tmp_path):
+    parameter = pickle.loads(pickle.dumps(Content(tmp_path / "record")))
+    assert isinstance(parameter, str)
+    assert repr(parameter) == "None"
+    write_record(tmp_path / "record", Record("first", None, str(images), "abc"))
+    assert repr(parameter) == "'abc'"
+
+
 def test_changed_files_are_and_it_is_said(images, record):
     (images / "train/cat/9.png").write_bytes(b"pixels")
     planned = plan("image_folder", images, record)
@@ -151,9 +160,7 @@ def test_without_a_record_it_is_prepared(images, tmp_path, text):
         record.write_text(text)
     one, two = (plan("image_folder", images, record).value for _ in range(2))
     assert one != two  # than any that was before
-    with pytest.raises(FileNotFoundError) as error:
-        content(record, "results/data/image_folder.h5")
-    assert error.value.filename == "results/data/image_folder.h5"
+    assert repr(Content(record)) == "None"
 
 
 def test_a_folder_that_may_not_be_read_is_named(images, monkeypatch):

@@ -2,13 +2,12 @@
 
 A listing (paths, sizes, times) is cheap and says whether the files may have changed. What they hold
 is known once they are read: the digest of the examples then says whether models are trained again.
-Snakemake is given both by `plan` and by `content`. Records are beside the prepared files and not in
+Snakemake is given both, by `plan` and by `Content`. Records are beside the prepared files, not in
 them, as they must outlive them: prepared files may be deleted to save space.
 
 Imported while Snakemake parses.
 """
 
-import errno
 import json
 import os
 import time
@@ -110,16 +109,19 @@ def read_record(path: str | Path) -> Record | None:
         return None
 
 
-def content(record_path: str | Path, data_path: str) -> str:
-    """Digest of the examples that were prepared.
+class Content(str):
+    """Digest of the examples that were prepared, as a parameter of Snakemake: the path of a record.
 
-    Raises:
-        FileNotFoundError: none were yet. It names the prepared file, as Snakemake expects it.
+    Snakemake compares and writes down how a parameter is represented. Of jobs on a cluster it keeps
+    the parameters from when it planned, before anything was prepared: so the record is read when it
+    asks for that.
     """
-    record = read_record(record_path)
-    if record is None:
-        raise FileNotFoundError(errno.ENOENT, "not prepared yet", data_path)
-    return record.content
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        record = read_record(self)
+        return repr(record and record.content)
 
 
 def plan(name: str, root: Path, record_path: str) -> Plan:
