@@ -18,6 +18,7 @@ include: "rules/common.smk"
 include: "rules/reconstruction_files.smk"
 include: "rules/requested.smk"
 include: "rules/code.smk"
+include: "rules/data_files.smk"
 
 
 rule all:

@@ -68,7 +68,7 @@ FIGURES = (
 
 def any_of(names):
     """A wildcard constraint that matches exactly these names."""
-    return "|".join(sorted({re.escape(name) for name in names}))
+    return "|".join(sorted({re.escape(name) for name in names})) or r"(?!)"
 
 
 wildcard_constraints:
@@ -220,12 +220,16 @@ def order_file(wildcards):
     return study.subsets.get("scores") if is_prefix else None
 
 
+def roles_data(wildcards):
+    """The data set, if only that knows how many examples there are."""
+    known = study_of(wildcards).num_examples(wildcards.dataset) is not None
+    return [] if known else [ancient(f"results/data/{wildcards.dataset}.h5")]
+
+
 def roles_inputs(wildcards):
     """What roles depend on: sizes that only the data know, and an order of the examples."""
-    known = study_of(wildcards).num_examples(wildcards.dataset) is not None
-    data = [] if known else [ancient(f"results/data/{wildcards.dataset}.h5")]
     order = order_file(wildcards)
-    return data + ([order] if order else [])
+    return roles_data(wildcards) + ([order] if order else [])
 
 
 def cell_files(study, *names):
@@ -253,17 +257,6 @@ def paired_attacks(wildcards):
 def estimator_of(wildcards):
     """The estimator of curvature that figures and orders of a study are about."""
     return study_of(wildcards).curvature_estimators[0]
-
-
-def present_data(study):
-    """Data sets of a study that are prepared already.
-
-    Named targets ask for them directly. Elsewhere they are ancient() inputs, and if one must be
-    prepared again although it is there, as after a kill at the wrong moment, Snakemake (9.27) would
-    forget all jobs that depend on it in no other way.
-    """
-    paths = [f"results/data/{dataset}.h5" for dataset in study.datasets]
-    return [path for path in paths if exists(path)]
 
 
 def model_files(study):
@@ -339,7 +332,7 @@ def figure_files(study):
 
 def study_files(study):
     """Everything that a study is run for."""
-    return present_data(study) + table_files(study) + figure_files(study)
+    return table_files(study) + figure_files(study)
 
 
 def models_output(files):

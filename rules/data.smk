@@ -1,6 +1,11 @@
 # Inputs:  published data sets, from data.root or downloaded into it
 # Outputs: results/data/{dataset}.h5, results/{study}/{dataset}/roles/{block}.h5
 # Steps:   read or download a data set; draw who trains on what
+#
+# A list of its files decides whether a data set is prepared again, the digest of its examples
+# whether anything is computed again with it. That is known only afterwards, so preparing again is a
+# checkpoint: Snakemake then looks at its whole plan once more. Preparing for the first time is none,
+# as all of the plan is known.
 
 
 localrules:
@@ -14,10 +19,38 @@ rule dataset:
         "results/data/{dataset}.h5",
     log:
         "results/logs/data/{dataset}.log",
+    wildcard_constraints:
+        dataset=any_of(name for name in DATASETS if name not in PREPARED),
     conda:
         "../envs/shadowmill.yaml"
+    params:
+        listing=lambda wildcards: listing_of_set(wildcards.dataset),
+        record=lambda wildcards: record_of(wildcards.dataset),
     script:
         "../scripts/prepare_dataset.py"
+
+
+if PREPARED:
+
+    localrules:
+        dataset_again,
+
+    # Snakemake cannot `use` a rule as a checkpoint.
+    checkpoint dataset_again:
+        """Read a data set whose files changed, or whose prepared file was deleted."""
+        output:
+            "results/data/{dataset}.h5",
+        log:
+            "results/logs/data/{dataset}.log",
+        wildcard_constraints:
+            dataset=any_of(PREPARED),
+        conda:
+            "../envs/shadowmill.yaml"
+        params:
+            listing=lambda wildcards: listing_of_set(wildcards.dataset),
+            record=lambda wildcards: record_of(wildcards.dataset),
+        script:
+            "../scripts/prepare_dataset.py"
 
 
 rule roles:
@@ -39,5 +72,8 @@ rule roles:
         protocol=lambda wildcards: study_of(wildcards).protocol,
         validation=lambda wildcards: study_of(wildcards).validation,
         order=order_file,
+        examples=lambda wildcards: (
+            examples_of(wildcards) if roles_data(wildcards) else None
+        ),
     script:
         "../scripts/draw_roles.py"

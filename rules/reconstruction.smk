@@ -21,6 +21,7 @@ rule backbone:
         "../envs/shadowmill.yaml"
     params:
         version=BACKBONES_VERSION,
+        examples=lambda wildcards: examples_of_set(data_of_backbone(wildcards)),
         settings=lambda wildcards: BACKBONES[wildcards.backbone],
         network=lambda wildcards: backbone_code(
             BACKBONES[wildcards.backbone]["architecture"]
@@ -43,6 +44,7 @@ rule deep_features:
         "../envs/shadowmill.yaml"
     params:
         version=BACKBONES_VERSION,
+        examples=examples_of,
     script:
         "../scripts/extract_features.py"
 

@@ -38,9 +38,14 @@ def tested(reconstruction):
     return RECONSTRUCTIONS[reconstruction.test_on or reconstruction.name]
 
 
+def data_of_backbone(wildcards):
+    """The name of the data set that a backbone is trained on."""
+    return BACKBONES[wildcards.backbone]["dataset"]
+
+
 def backbone_data(wildcards):
     """The data set that a backbone is trained on."""
-    return f"results/data/{BACKBONES[wildcards.backbone]['dataset']}.h5"
+    return f"results/data/{data_of_backbone(wildcards)}.h5"
 
 
 def backbone_weights(wildcards):
@@ -178,10 +183,7 @@ def reconstruction_figures(study):
 
 def reconstruction_files(study):
     """Everything that a reconstruction is run for."""
-    data = {study.dataset, BACKBONES[study.backbone]["dataset"], tested(study).dataset}
-    present = [f"results/data/{name}.h5" for name in sorted(data)]
     return [
-        *(path for path in present if exists(path)),
         f"results/{study.name}/tables/reconstruction.csv",
         *reconstruction_figures(study),
     ]

@@ -17,6 +17,7 @@ rule score_block:
         "../envs/shadowmill.yaml"
     params:
         version=SCORES_VERSION,
+        examples=examples_of,
         settings=lambda wildcards: study_of(wildcards).score_settings,
         models=lambda wildcards: study_of(wildcards).models(wildcards.block),
     script:

@@ -4,25 +4,25 @@
 rule models:
     """All models of the studies under `build`."""
     input:
-        [present_data(study) + model_files(study) for study in BUILT],
+        [model_files(study) for study in BUILT],
 
 
 rule scores:
     """All score files of the studies under `build`."""
     input:
-        [present_data(study) + score_block_files(study) for study in BUILT],
+        [score_block_files(study) for study in BUILT],
 
 
 rule attacks:
     """All attack files of the studies under `build`."""
     input:
-        [present_data(study) + attack_files(study) for study in BUILT],
+        [attack_files(study) for study in BUILT],
 
 
 rule tables:
     """All tables of the studies under `build`."""
     input:
-        [present_data(study) + table_files(study) for study in BUILT],
+        [table_files(study) for study in BUILT],
         [
             f"results/{study.name}/tables/reconstruction.csv"
             for study in BUILT_RECONSTRUCTIONS
@@ -32,7 +32,7 @@ rule tables:
 rule figures:
     """All figures of the studies under `build`."""
     input:
-        [present_data(study) + figure_files(study) for study in BUILT],
+        [figure_files(study) for study in BUILT],
         [reconstruction_figures(study) for study in BUILT_RECONSTRUCTIONS],
 
 

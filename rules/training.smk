@@ -3,8 +3,7 @@
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/models/{model}.safetensors
 # Steps:   train a target alone; train a block of shadows in one job
 #
-# Data sets are ancient(): preparing one again, say after it was deleted to save space, does not
-# retrain. Whether it is still what a model was trained with is checked by digests in scoring.
+# Data sets are ancient(): preparing one again does not retrain, other examples do, by their digest.
 # The trainer's code is tracked by TRAINING_VERSION, not by its text; the code that builds the network
 # by its digest, as it is part of what a model is.
 
@@ -23,6 +22,7 @@ rule train_target:
         "../envs/shadowmill.yaml"
     params:
         version=TRAINING_VERSION,
+        examples=examples_of,
         settings=training_settings,
         network=lambda wildcards: network_code(wildcards.architecture),
         model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.target),
@@ -56,6 +56,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
             "../envs/shadowmill.yaml"
         params:
             version=TRAINING_VERSION,
+            examples=examples_of,
             settings=training_settings,
             network=lambda wildcards: network_code(wildcards.architecture),
             model_keys=lambda wildcards: study_of(wildcards).keys(

@@ -1,12 +1,16 @@
-"""Rule dataset."""
-
-from pathlib import Path
+"""Rules dataset and dataset_again."""
 
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.data.store import prepare
+    from shadowmill.data.listing import folder_of
+    from shadowmill.data.store import prepare_and_record
 
-    name, folders = snakemake.wildcards.dataset, snakemake.config["data"]
-    folder = Path(folders["roots"].get(name, folders["root"])).expanduser()
-    prepare(name, folder, snakemake.output[0])
+    name = snakemake.wildcards.dataset
+    prepare_and_record(
+        name,
+        folder_of(name, snakemake.config["data"]),
+        snakemake.output[0],
+        record_path=snakemake.params.record,
+        planned=snakemake.params.listing,
+    )

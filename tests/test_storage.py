@@ -149,7 +149,8 @@ def test_a_truncated_hdf5_file_is_named_with_its_remedy(tmp_path, part):
     path.write_bytes(content[: int(part * len(content))])
     with (
         pytest.raises(
-            ArtefactError, match=rf"{re.escape(str(path))}: .*truncated.*Move it elsewhere and rerun"
+            ArtefactError,
+            match=rf"{re.escape(str(path))}: .*truncated.*Move it elsewhere and rerun",
         ),
         storage.open_hdf5(path) as file,
     ):

@@ -64,6 +64,8 @@ def wait_until(condition, process, seconds=200):
 def test_results_equal_a_local_run(checkout, finished_once):
     checkout.snakemake(*ON_SLURM)
     assert_same_results(checkout.results, finished_once.results)
+    # What was known only once the data were prepared is written down as it is known then.
+    assert checkout.planned() == {}
     training = slurm_jobs(checkout, "train_shadows_4")
     assert len(training) == 4
     assert len({job["ArrayJobId"] for job in training}) == 1, "not one array"

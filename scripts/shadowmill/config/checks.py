@@ -22,6 +22,7 @@ RESERVED = (
     *("all", "models", "scores", "attacks", "tables", "figures"),
     *(
         "dataset",
+        "dataset_again",
         "roles",
         "train_target",
         "score_block",

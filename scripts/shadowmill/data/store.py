@@ -10,9 +10,10 @@ import numpy as np
 
 from shadowmill import storage
 from shadowmill.data import DATASETS
+from shadowmill.data.listing import Record, listing, write_record
 from shadowmill.data.readers import Examples, check_sizes
 from shadowmill.errors import DataError
-from shadowmill.provenance import array_digest, provenance
+from shadowmill.provenance import array_digest, digest, provenance
 
 _INPUTS = {"image": "images", "tabular": "features"}  # kind to name of the HDF5 data set
 
@@ -59,13 +60,41 @@ class Data:
         return self.inputs.shape[1:]
 
 
-def prepare(name: str, root: str | Path, path: str | Path) -> None:
+def prepare_and_record(
+    name: str, root: Path, path: str | Path, record_path: str | Path, planned: str
+) -> None:
+    """Prepare a data set, and record what it was prepared from.
+
+    Args:
+        name: row of the table of data sets.
+        root: folder to look in and to download to.
+        path: HDF5 file to write.
+        record_path: JSON file to write.
+        planned: what `listing.plan` said.
+
+    Raises:
+        DataError: not found and not to be had, or not what it should be, or its files change while
+            they are read.
+    """
+    for _ in range(2):  # once more after a download, which changes the files, too
+        found = listing(name, root)
+        content = prepare(name, root, path)
+        if listing(name, root) == found:
+            write_record(record_path, Record(planned, found, str(root), content))
+            return
+    raise DataError(f"{name}: the files in {root} change while they are read. Run again later.")
+
+
+def prepare(name: str, root: str | Path, path: str | Path) -> str:
     """Read a published data set, downloading it if need be, and save it for the workflow.
 
     Args:
         name: row of the table of data sets.
         root: folder to look in and to download to.
         path: HDF5 file to write.
+
+    Returns:
+        Digest of all that is saved of the examples.
 
     Raises:
         DataError: not found and not to be had, or not what it should be.
@@ -96,6 +125,8 @@ def prepare(name: str, root: str | Path, path: str | Path) -> None:
         class_names=examples.class_names,
         digest=content,
     )
+    extras = {key: array_digest(value) for key, value in examples.extras.items()}
+    return digest([content, pool_size, examples.class_names, extras])
 
 
 def _check(name: str, examples: Examples, pool_size: int) -> None:

@@ -1,0 +1,44 @@
+# What was prepared of each data set, and whether its files have changed since.
+
+from functools import cache
+
+from snakemake.logging import logger
+
+from shadowmill.data.listing import Content, folder_of, plan
+
+
+def record_of(dataset):
+    """What is known of a prepared data set. In another folder than that, which may be deleted."""
+    return f"results/.prepared/{dataset}.json"
+
+
+# Not in jobs on a cluster: with a checkpoint, each would plan all that comes before it.
+PREPARED = [
+    name
+    for name in DATASETS
+    if workflow.is_main_process
+    and (exists(record_of(name)) or exists(f"results/data/{name}.h5"))
+]
+
+
+@cache
+def listing_of_set(dataset):
+    """Another value if the files of a data set are not those that were prepared."""
+    try:
+        planned = plan(dataset, folder_of(dataset, config["data"]), record_of(dataset))
+    except ShadowmillError as error:
+        logger.error(str(error))
+        sys.exit(1)  # Snakemake would show other exceptions here with their traceback
+    if planned.note:
+        logger.warning(planned.note)
+    return planned.value
+
+
+def examples_of_set(dataset):
+    """Digest of the examples of a data set."""
+    return Content(record_of(dataset))
+
+
+def examples_of(wildcards):
+    """Digest of the examples that a job works with: other examples give other results."""
+    return examples_of_set(wildcards.dataset)
