@@ -276,7 +276,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scored(models, tmp_path_factory):
-    path = tmp_path_factory.mktemp("scores") / "scores.h5"
+    path = tmp_path_factory.mktemp("scores") / "shadow-00.h5"
     mirrored = {"mirror": True, "shift": 0}
     return models.score(path, mirrored, curvature=ASKED, max_phi=True), path
 
@@ -286,7 +286,7 @@ def scored(models, tmp_path_factory):
 def test_files_hold_what_each_model_says_alone(tmp_path, architecture, epochs):
     models = train(tmp_path / "made", settings_of(architecture=architecture, epochs=epochs))
     queries = {"mirror": True, "shift": 0}
-    found = models.score(tmp_path / "scores.h5", queries, curvature=ASKED, max_phi=True)
+    found = models.score(tmp_path / "shadow-00.h5", queries, curvature=ASKED, max_phi=True)
     data = load(models.data_path)
     images = ((data.inputs[BATCH] / 255.0 - data.mean) / data.std).transpose(0, 3, 1, 2)
     labels = torch.from_numpy(data.labels[BATCH])
