@@ -9,7 +9,7 @@ import yaml
 from shadowmill.architectures.code import network_code
 from shadowmill.config.tables import tables_of_datasets, tables_of_study
 from shadowmill.provenance import digest
-from shadowmill.reconstruction.backbones.code import backbone_code
+from shadowmill.reconstruction.code import backbone_code, generator_code
 from shadowmill.sources import source_digest
 
 

@@ -105,6 +105,7 @@ rule train_reconstructor:
         sets=set_settings,
         heads=head_settings,
         reconstructor=reconstructor_settings,
+        network=generator_code(),
         state=SETTING.replace("results", "results/.unfinished", 1),
     script:
         "../scripts/train_reconstructor.py"

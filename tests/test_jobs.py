@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from shadowmill.errors import Interrupted, TrainingError
-from shadowmill.jobs import NO_RETRY, explain
+from shadowmill.jobs import NO_RETRY, explain, job
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -158,3 +158,25 @@ def test_what_is_logged_goes_to_the_log(tmp_path):
     assert result.returncode == 0
     assert result.stderr == ""
     assert "begun" in (tmp_path / "log").read_text()
+
+
+def test_an_input_from_the_future_is_refused_before_the_work(tmp_path):
+    path = tmp_path / "data.h5"
+    path.touch()
+    os.utime(path, (time.time() + 3600,) * 2)
+    done = []
+    with pytest.raises(SystemExit), job(str(tmp_path / "log"), [str(path), str(tmp_path / "none")]):
+        done.append(1)
+    assert not done
+    text = (tmp_path / "log").read_text()
+    assert f"{path}: dated 2" in text
+    assert f"touch {path}" in text
+    assert "Traceback" not in text
+
+
+def test_an_input_a_moment_ahead_is_waited_for(tmp_path):
+    path = tmp_path / "data.h5"
+    path.touch()
+    os.utime(path, (time.time() + 1,) * 2)
+    with job(str(tmp_path / "log"), [str(path)]):
+        assert path.stat().st_mtime <= time.time()

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
@@ -331,3 +333,89 @@ def test_a_folder_without_write_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ArtefactError, match=rf"{re.escape(str(tmp_path))}: cannot write"):
         storage.require_writable(tmp_path)
+
+
+# Content that changed.
+
+
+def flip(path, count=64):
+    """Flip bytes within the largest stretch of a file, where the content lies."""
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    for place in range(middle, middle + count):
+        content[place] ^= 0x40
+    path.write_bytes(content)
+
+
+def test_flipped_bytes_of_tensors_are_noticed(tmp_path):
+    path = tmp_path / "m.safetensors"
+    storage.write_tensors(path, {"weight": torch.randn(4096)}, {"provenance": {"made": "here"}})
+    flip(path)
+    with pytest.raises(ArtefactError, match=rf"{re.escape(str(path))}: damaged.*Delete it"):
+        storage.read_tensors(path)
+
+
+def test_flipped_bytes_of_arrays_are_noticed(tmp_path):
+    path = tmp_path / "a.h5"
+    storage.write_hdf5(path, {"x": np.random.default_rng(0).random(5_000)}, {"made": "here"})
+    flip(path)
+    with pytest.raises(ArtefactError, match=re.escape(str(path))), storage.open_hdf5(path) as file:
+        file["x"]
+
+
+@pytest.mark.parametrize("name", ["numbers", "names"])
+def test_edited_arrays_are_noticed(tmp_path, name):
+    path = tmp_path / "a.h5"
+    arrays = {"numbers": np.arange(5), "names": ["a", "b"], "rest": np.ones(2)}
+    storage.write_hdf5(path, arrays, {"made": "here"})
+    with h5py.File(path, "r+") as file:
+        file[name][0] = 7 if name == "numbers" else "c"
+    with storage.open_hdf5(path) as file:
+        np.testing.assert_array_equal(file["rest"], np.ones(2))
+        with pytest.raises(ArtefactError, match=rf"{re.escape(str(path))}: damaged.* {name} "):
+            file[name]
+
+
+def test_edited_attributes_and_metadata_are_noticed(tmp_path):
+    storage.write_hdf5(tmp_path / "a.h5", {"x": [1]}, {"made": "here"}, size=3)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file.attrs["size"] = "4"
+    with pytest.raises(ArtefactError, match=r"a\.h5: damaged.*its attributes"):
+        storage.open_hdf5(tmp_path / "a.h5").__enter__()
+    path = tmp_path / "m.safetensors"
+    storage.write_tensors(path, {"x": torch.ones(2)}, {"provenance": {"made": "here"}})
+    path.write_bytes(path.read_bytes().replace(b"here", b"away"))
+    for read in (storage.read_tensors, storage.read_metadata):
+        with pytest.raises(ArtefactError, match=r"m\.safetensors: damaged.*its metadata"):
+            read(path)
+
+
+def test_files_of_others_are_not_for_deletion(tmp_path):
+    with h5py.File(tmp_path / "theirs.h5", "w") as file:
+        file["x"] = [1]
+    save_file({"x": torch.ones(2)}, tmp_path / "theirs.safetensors", {"format": "pt"})
+    (tmp_path / "text.h5").write_text("notes")
+    readers = {
+        "theirs.h5": lambda path: storage.open_hdf5(path).__enter__(),
+        "text.h5": lambda path: storage.open_hdf5(path).__enter__(),
+        "theirs.safetensors": storage.read_tensors,
+    }
+    for name, read in readers.items():
+        with pytest.raises(ArtefactError, match="not written by this workflow") as error:
+            read(tmp_path / name)
+        assert "Move it" in str(error.value)
+        assert "elete" not in str(error.value)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o007, 0o077])
+def test_files_have_the_permissions_that_the_umask_gives(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        storage.write_tensors(tmp_path / "m.safetensors", {"x": torch.ones(2)}, {"a": 1})
+        storage.write_hdf5(tmp_path / "a.h5", {"x": [1]}, {})
+        storage.write_text(tmp_path / "t.csv", "a")
+        storage.link_or_copy(tmp_path / "m.safetensors", tmp_path / "copy.safetensors")
+    finally:
+        os.umask(before)
+    found = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert found == {0o666 & ~mask}

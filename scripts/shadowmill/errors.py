@@ -31,3 +31,7 @@ class TrainingError(ShadowmillError):
 
 class Interrupted(ShadowmillError):
     """A job was asked to stop and saved its state; not a fault, but not a result either."""
+
+
+class BusyError(ShadowmillError):
+    """Another job is at the same work."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from shadowmill.errors import ArtefactError, Interrupted, ShadowmillError
+from shadowmill.errors import ArtefactError, BusyError, Interrupted, ShadowmillError
 from shadowmill.storage import disk_full, is_full
 
 # Ends the log of a job that would fail again in the same way.
@@ -109,7 +109,7 @@ def explain(error: Exception) -> tuple[str | None, bool]:
         None as the line for a defect of the code, which only a traceback explains.
     """
     if isinstance(error, ShadowmillError):
-        return str(error), isinstance(error, Interrupted)
+        return str(error), isinstance(error, Interrupted | BusyError)
     if is_full(error):
         return str(disk_full(error, error.filename or Path.cwd() / "a temporary file")), False
     if isinstance(error, OSError):

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowmill import devices
+from shadowmill import devices, lock
 from shadowmill.data.store import load as load_data
 from shadowmill.provenance import digest, provenance
 from shadowmill.reconstruction import BACKBONES_VERSION
 from shadowmill.reconstruction.backbones import BACKBONES
-from shadowmill.reconstruction.backbones.code import backbone_code
 from shadowmill.reconstruction.backbones.examples import Examples
 from shadowmill.reconstruction.backbones.files import weights_digest, write_backbone
 from shadowmill.reconstruction.backbones.trainer import Pretrainer
+from shadowmill.reconstruction.code import backbone_code
 from shadowmill.training import checkpoint
 from shadowmill.training.forward import precision
 from shadowmill.training.loop import run_from_checkpoint
@@ -48,6 +48,7 @@ def pretrain(
         threads: CPU threads.
 
     Raises:
+        BusyError: another job trains the same backbone.
         Interrupted: asked to stop by a signal; a checkpoint was written.
         TrainingError: the network diverged.
         ArtefactError: the weights to start from are missing, damaged, or of another network.
@@ -66,7 +67,10 @@ def pretrain(
     trainer = Pretrainer(examples, settings)
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", identity)
     title = BACKBONES[settings["architecture"]].title
-    with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
+    with (
+        lock.held(folder),
+        checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption,
+    ):
         run_from_checkpoint(trainer, f"backbone {title}", interruption, saved)
     facts = provenance(
         settings,

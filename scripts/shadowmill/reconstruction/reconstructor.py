@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from shadowmill import devices, storage
+from shadowmill import devices, lock, storage
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, digest, provenance
 from shadowmill.reconstruction import RECONSTRUCTOR_VERSION
 from shadowmill.reconstruction.backbones.files import weights_digest
+from shadowmill.reconstruction.code import generator_code
 from shadowmill.reconstruction.features import Features, read_features
 from shadowmill.reconstruction.head_batches import (
     Batches,
@@ -91,6 +92,7 @@ def train_reconstructor(
         threads: CPU threads.
 
     Raises:
+        BusyError: another job trains the same reconstructor.
         Interrupted: asked to stop by a signal; a checkpoint was written.
         TrainingError: the reconstructor diverged, or streamed heads did.
         ArtefactError: a file is missing or damaged, or files do not belong together.
@@ -117,11 +119,13 @@ def train_reconstructor(
             *(RECONSTRUCTOR_VERSION, settings, interface.statistics_digest, data.digest),
             *(array_digest(validation_heads.indices_HN), validation_heads.features_digest),
             *(weights_digest(path) for path in files.values()),
+            generator_code(),
         ]
     )
     folder, seed = Path(state_folder), reconstructor["seed"]
     saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", identity)
     with (
+        lock.held(folder),
         checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption,
         ThreadPoolExecutor(1) as executor,
     ):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shadowmill import devices, roles, storage
+from shadowmill import devices, lock, roles, storage
 from shadowmill.architectures import is_stacked
 from shadowmill.architectures.code import network_code
 from shadowmill.architectures.structure import check_structure, structure
@@ -66,6 +66,7 @@ def train_block(
         threads: CPU threads.
 
     Raises:
+        BusyError: another job trains the same models.
         Interrupted: asked to stop by a signal; a checkpoint was written.
         TrainingError: a model diverged.
         ArtefactError: a model to start from is damaged or was trained on other data or members.
@@ -85,13 +86,14 @@ def train_block(
     ]
     folder = Path(state_folder)
     size = _group_size(settings, execution["stacking"], device) or len(specs)
-    with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
-        for start in range(0, len(specs), size):
-            group = specs[start : start + size]
-            _train_group(job, group, initial, title, folder, interruption)
-    for name, path in outputs.items():
-        storage.link_or_copy(folder / f"{name}.safetensors", Path(path))
-    shutil.rmtree(folder)
+    with lock.held(folder):
+        with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
+            for start in range(0, len(specs), size):
+                group = specs[start : start + size]
+                _train_group(job, group, initial, title, folder, interruption)
+        for name, path in outputs.items():
+            storage.link_or_copy(folder / f"{name}.safetensors", Path(path))
+        shutil.rmtree(folder)
 
 
 def _group_size(settings: Mapping[str, Any], stacking: str, device: torch.device) -> int:

@@ -1,4 +1,4 @@
-"""The code that builds a backbone: it is what this code made of its weights."""
+"""The code that builds networks of reconstructions: they are what it made of their weights."""
 
 from functools import cache
 
@@ -21,3 +21,9 @@ def backbone_code(name: str) -> str:
         f"{package}.build",
     ]
     return code_digest(names, {f"{package}.BACKBONES": {name: row}})
+
+
+@cache
+def generator_code() -> str:
+    """Digest of all code that builds the network of a reconstructor."""
+    return code_digest(["shadowmill.reconstruction.generator.build_generator"])
