@@ -88,14 +88,16 @@ def optimizer(
     if recipe["optimizer"] == "rmsprop":
         return torch.optim.RMSprop(parameters, **common, momentum=recipe["momentum"])
     fused = parameters[0].is_cuda or None
-    if fused:  # on the device, where a captured step finds the rate of each step
-        common["lr"] = torch.tensor(common["lr"], device=parameters[0].device)
     if recipe["optimizer"] == "adam":
-        return torch.optim.Adam(parameters, **common, fused=fused, capturable=bool(fused))
-    return torch.optim.SGD(
-        parameters,
-        **common,
-        momentum=recipe["momentum"],
-        nesterov=recipe["nesterov"],
-        fused=fused,
-    )
+        made = torch.optim.Adam(parameters, **common, fused=fused, capturable=bool(fused))
+    else:
+        made = torch.optim.SGD(
+            parameters,
+            **common,
+            momentum=recipe["momentum"],
+            nesterov=recipe["nesterov"],
+            fused=fused,
+        )
+    if fused:  # on the device, where a captured step finds the rate of each step
+        made.param_groups[0]["lr"] = torch.full((), common["lr"], device=parameters[0].device)
+    return made
