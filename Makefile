@@ -7,7 +7,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup quickstart report test lint benchmark rulegraph upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
+.PHONY: help setup quickstart report test lint benchmark gpu-check rulegraph upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -48,6 +48,9 @@ lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter
 
 benchmark: $(INSTALLED)  ## speed, as ratios measured in one run
 	@python benchmarks/run.py
+
+gpu-check:  ## tests and speed of a GPU, on the torch that this machine has, into results/gpu-check.json
+	@PYTHONPATH=scripts$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/gpu_check.py
 
 rulegraph: $(INSTALLED)  ## docs/rulegraph.svg, needs graphviz
 	snakemake --rulegraph -- pruning | dot -Tsvg > docs/rulegraph.svg

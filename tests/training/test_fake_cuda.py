@@ -26,7 +26,7 @@ def make(request, digits):
     settings = KINDS[request.param]
     data = features(digits) if settings["architecture"] == "mlp" else digits
     unstacked = mock.patch.object(lockstep, "initial_module", real(lockstep.initial_module))
-    ungraphed = mock.patch.object(lockstep, "GraphedStep", lambda step: None)
+    ungraphed = mock.patch.object(lockstep, "GraphedStep", return_value=None)
 
     def make():
         pool = Pool(data, len(data.labels), settings["recipe"]["augmentation"], DEVICE)
