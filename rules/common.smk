@@ -14,6 +14,9 @@ sys.path.insert(0, SCRIPTS)
 os.environ.update(
     PYTHONPATH=f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
 )
+# Where jobs go to Slurm: commands that are more patient than the plugin.
+PATIENT = f"{workflow.basedir}/profiles/slurm/bin:"
+os.environ["PATH"] = PATIENT + os.environ["PATH"].replace(PATIENT, "")
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load
@@ -23,6 +26,7 @@ from shadowmill.errors import ShadowmillError
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
+from shadowmill_driver.slurm import watch_slurm
 
 
 @contextmanager

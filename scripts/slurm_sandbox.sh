@@ -217,11 +217,9 @@ start() {
     mkdir -p -m 755 "$state"
     [[ -O $state && ! -L $state ]] || die "$state belongs to somebody else"
     start_munge
-    if gone "$state/slurmctld.pid" slurmctld; then
-        write_config
-        if [[ -n $accounting ]]; then start_accounting; fi
-        slurmctld -i
-    fi
+    if gone "$state/slurmctld.pid" slurmctld; then write_config; fi
+    if [[ -n $accounting ]]; then start_accounting; fi
+    if gone "$state/slurmctld.pid" slurmctld; then slurmctld -i; fi
     for ((i = 1; i <= nodes; i++)); do
         gone "$state/slurmd-n$i.pid" slurmd || continue
         slurmd -N "n$i"

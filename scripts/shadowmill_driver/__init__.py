@@ -1,0 +1,1 @@
+"""What the process of Snakemake adds to Snakemake, for all profiles."""
