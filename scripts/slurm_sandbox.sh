@@ -192,6 +192,9 @@ GresTypes=gpu
 # Believe the NodeName line instead of the hardware.
 SlurmdParameters=config_overrides
 
+# Not used, and some sites do not allow them.
+MaxArraySize=0
+
 # Finished jobs stay visible for tests and for status queries through squeue.
 MinJobAge=300
 ReturnToService=2

@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+
 from shadowmill_driver.slurm import silences
 
 

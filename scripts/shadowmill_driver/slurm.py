@@ -5,10 +5,12 @@ of the driver looks at them.
 """
 
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from snakemake.logging import logger
@@ -23,6 +25,8 @@ def watch_slurm(workflow: Any) -> None:
     if workflow.executor_plugin.name != "slurm":
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    _tell_of_interrupts()
     if workflow.executor_settings.status_command == "sacct":  # the others leave no traces
 
         def submitted() -> int:
@@ -30,6 +34,18 @@ def watch_slurm(workflow: Any) -> None:
             return sum(not job.is_local for job in running)
 
         threading.Thread(target=_watch, args=(submitted, MINUTES), daemon=True).start()
+
+
+def _tell_of_interrupts() -> None:
+    """After Ctrl-C the commands wait for Slurm no longer, or the driver could not end."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        (FOLDER / "stopped").touch()
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, stop)
 
 
 def _watch(submitted: Callable[[], int], minutes: float) -> None:

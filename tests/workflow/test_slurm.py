@@ -176,17 +176,16 @@ def test_outage_of_slurm(checkout, accounting):
     """Jobs end, and are to be submitted, while neither daemon is there."""
     config = SMALL | {"recipes": {"short": SMALL["recipes"]["short"] | {"epochs": 200}}}
     checkout.configure(config)
-    folder = "results/small/digits/small_convnet"
-    targets = [f"{folder}/{variant}/scores/target-7.h5" for variant in ("static-0.5", "dpf-0.9")]
-    process = checkout.start(*ON_SLURM, "--", *targets)
-    wait_until(lambda: len(list(checkout.results.rglob("train-target-7.log"))) == 2, process)
+    target = "results/small/digits/small_convnet/dpf-0.9/scores/target-7.h5"
+    process = checkout.start(*ON_SLURM, "--", target)
+    wait_until(lambda: list(checkout.results.rglob("train-target-7.log")), process)
     kill_daemons("slurmctld", "slurmdbd")
     time.sleep(50)
     assert process.poll() is None, process.communicate()[0]
     subprocess.run([SANDBOX, "start", "--accounting"], check=True)
     output = process.communicate(timeout=150)[0]
     assert process.returncode == 0, output
-    assert output.count("has been submitted") == 4, output
+    assert output.count("has been submitted") == 2, output
 
 
 PATIENT = ROOT / "profiles/slurm/bin"
@@ -195,14 +194,16 @@ PATIENT = ROOT / "profiles/slurm/bin"
 def ask(folder, command, *arguments, expect=0):
     """Call one of our commands as the plugin does."""
     path = os.environ | {"PATH": f"{PATIENT}:{os.environ['PATH']}"}
-    run = subprocess.run([command, *arguments], cwd=folder, env=path, text=True, capture_output=True)
+    run = subprocess.run(
+        [command, *arguments], cwd=folder, env=path, text=True, capture_output=True
+    )
     assert run.returncode == expect, run.stderr
     return run.stdout + run.stderr
 
 
-def submit(folder, name, **options):
-    arguments = ("--parsable", "--job-name", "run", "--comment", name, "--output", "/dev/null")
-    return ask(folder, "sbatch", *arguments, *options.pop("extra", ()), "--wrap", "sleep 5", **options)
+def submit(folder, comment, *more, expect=0):
+    arguments = ("--parsable", "--job-name", "run", "--comment", comment, "--output", "/dev/null")
+    return ask(folder, "sbatch", *arguments, *more, "--wrap", "sleep 5", expect=expect).strip()
 
 
 def states(folder):
@@ -212,13 +213,13 @@ def states(folder):
 
 def test_submission_waits_only_where_waiting_helps(tmp_path, allow):
     allow(1)
-    first = submit(tmp_path, "a").strip()
+    first = submit(tmp_path, "a")
     begin = time.monotonic()
-    second = submit(tmp_path, "b").strip()
+    second = submit(tmp_path, "b")
     assert time.monotonic() - begin > 3
     subprocess.run(["scancel", second], check=True)
     assert states(tmp_path) == {first: "COMPLETED", second: "CANCELLED"}
-    assert "Invalid partition" in submit(tmp_path, "c", extra=("-p", "none"), expect=1)
+    assert "Invalid partition" in submit(tmp_path, "c", "-p", "none", expect=1)
     allow(0)
     wait = time.monotonic() + 30
     while subprocess.check_output(["squeue", "-h"]) and time.monotonic() < wait:
