@@ -14,9 +14,6 @@ sys.path.insert(0, SCRIPTS)
 os.environ.update(
     PYTHONPATH=f"{SCRIPTS}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
 )
-# Where jobs go to Slurm: commands that are more patient than the plugin.
-PATIENT = f"{workflow.basedir}/profiles/slurm/bin:"
-os.environ["PATH"] = PATIENT + os.environ["PATH"].replace(PATIENT, "")
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load
@@ -26,7 +23,9 @@ from shadowmill.errors import ShadowmillError
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
-from shadowmill_driver.slurm import watch_slurm
+from shadowmill_driver.slurm import use_our_commands, watch_slurm
+
+use_our_commands(workflow.basedir)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The commands in profiles/slurm/bin, which the Slurm plugin calls, leave traces i
 of the driver looks at them.
 """
 
+import os
 import shutil
 import signal
 import threading
@@ -18,6 +19,12 @@ from snakemake.logging import logger
 FOLDER = Path(".snakemake/shadowmill-slurm")
 # The plugin asks at least every three minutes.
 MINUTES = 10
+
+
+def use_our_commands(checkout: str) -> None:
+    """Put the commands in profiles/slurm/bin before Slurm's; before the plugin starts."""
+    folder = f"{checkout}/profiles/slurm/bin:"
+    os.environ["PATH"] = folder + os.environ["PATH"].replace(folder, "")
 
 
 def watch_slurm(workflow: Any) -> None:
