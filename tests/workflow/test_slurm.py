@@ -154,9 +154,21 @@ def test_lost_driver_is_cleaned_up_after_by_one_command(checkout, finished_once,
     assert_same_results(checkout.results, finished_once.results)
 
 
+ONE_IS_SLOW = """
+import time
+if snakemake.wildcards.get("shadow_block") == "00":
+    time.sleep(20)
+"""
+
+
 def test_few_jobs_allowed(checkout, allow):
-    """Nothing fails, nothing is done twice where Slurm takes two jobs at a time."""
+    """Nothing fails, nothing is done twice where Slurm takes two jobs at a time.
+
+    One job is slow: as tasks of an array, all would get the state of the quick one.
+    """
     allow(2)
+    script = checkout.folder / "scripts/train_models.py"
+    script.write_text(ONE_IS_SLOW + script.read_text())
     folder = "results/small/digits/small_convnet"
     names = ("target-7", "shadow-00-0", "shadow-01-0")
     targets = [f"{folder}/static-0.5/models/{name}.safetensors" for name in names]
