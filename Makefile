@@ -38,7 +38,7 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 		&& test -z "$$(find $(STUDY:%=results/%/tables) $(STUDY:%=results/%/figures) -newer results/.reported)" \
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
-test: $(INSTALLED)  ## all tests; those of Slurm need the Debian packages slurm-wlm and munge
+test: $(INSTALLED)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
 	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
 
 lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter

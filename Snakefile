@@ -43,3 +43,4 @@ include: "rules/targets.smk"
 onstart:
     with users_mistakes():
         require_writable("results")
+    watch_slurm(workflow)

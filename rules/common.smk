@@ -27,9 +27,11 @@ from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
 from shadowmill_driver.failures import show_failures
 from shadowmill_driver.interrupts import end_quietly
+from shadowmill_driver.slurm import use_our_commands, watch_slurm
 
 end_quietly()
 show_failures(workflow)
+use_our_commands(workflow.basedir)
 
 
 @contextmanager

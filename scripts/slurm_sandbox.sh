@@ -6,8 +6,11 @@
 #   snakemake --profile slurm --workflow-profile slurm-sandbox
 #   sudo scripts/slurm_sandbox.sh stop
 #
+# "start --accounting" adds slurmdbd and a database of its own, as most clusters have them; root has
+# the account "shadowmill" there, and limits are enforced (sacctmgr modify user root set …).
+#
 # Each node claims 4 CPUs, 128 GB and 2 GPUs, whatever the machine has, so that the requests of
-# profiles/slurm fit unchanged. Nothing is enforced: no cgroups, no real GPU, no accounting.
+# profiles/slurm fit unchanged. Use of memory, cores and GPUs is not enforced: no cgroups.
 set -euo pipefail
 
 readonly marker='# Written by Shadowmill scripts/slurm_sandbox.sh; its "stop" removes this file.'
@@ -16,6 +19,8 @@ readonly etc=/etc/slurm
 readonly state=/var/tmp/shadowmill-slurm-sandbox
 readonly cluster=shadowmill-sandbox # also SLURM_CLUSTER_NAME in every job, see stray_processes
 readonly nodes=4
+readonly database_port=7010 # slurmdbd listens on the next one
+accounting=
 
 die() {
     printf 'slurm_sandbox: %s\n' "$*" >&2
@@ -56,11 +61,13 @@ check() {
     ((EUID == 0)) || die "only root can start or stop Slurm daemons: use sudo"
     local tool missing=()
     # The Slurm plugin of Snakemake calls `which`; minimal images lack it.
-    for tool in slurmctld slurmd sinfo munged munge which; do
+    for tool in slurmctld slurmd sinfo munged munge which \
+        ${accounting:+slurmdbd mariadbd mariadb-install-db mariadb-admin}; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
     ((${#missing[@]} == 0)) ||
-        die "missing: ${missing[*]}. Install with: apt-get install slurm-wlm munge debianutils"
+        die "missing: ${missing[*]}. Install with: apt-get install slurm-wlm munge debianutils" \
+            "${accounting:+slurmdbd mariadb-server}"
     if [[ -e $etc/slurm.conf ]] && ! ours "$etc/slurm.conf"; then
         die "$etc/slurm.conf belongs to another Slurm installation: nothing was changed"
     fi
@@ -78,6 +85,67 @@ start_munge() {
     runuser -u "$owner" -- "$(command -v munged)"
     touch "$state/started-munge"
     wait_until 10 munge_works || die "munged does not answer; see /var/log/munge/munged.log"
+}
+
+accounting_lines() {
+    if [[ -z $accounting ]]; then
+        echo "AccountingStorageType=accounting_storage/none"
+        return
+    fi
+    cat <<CONF
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=$((database_port + 1))
+AccountingStorageEnforce=associations,limits
+CONF
+}
+
+database_answers() { mariadb-admin --no-defaults --socket="$state/database/socket" ping &>/dev/null; }
+
+accounting_answers() { sacctmgr --noheader list cluster &>/dev/null; }
+
+start_accounting() {
+    local database=$state/database
+    if [[ ! -d $database ]]; then
+        install -d -o mysql -m 700 "$database"
+        mariadb-install-db --no-defaults --user=mysql --datadir="$database" --skip-test-db \
+            --auth-root-authentication-method=normal >/dev/null 2>&1 ||
+            die "mariadb-install-db failed"
+    fi
+    if gone "$database/mariadbd.pid" mariadbd; then
+        # Only for this machine, and only while the sandbox runs: root of the database has no password.
+        mariadbd --no-defaults --user=mysql --datadir="$database" \
+            --socket="$state/database/socket" --pid-file="$database/mariadbd.pid" \
+            --bind-address=127.0.0.1 --port="$database_port" --innodb-buffer-pool-size=64M \
+            --log-error="$database/mariadbd.log" </dev/null &>/dev/null &
+        wait_until 20 database_answers || die "the database does not start; see $database/*.log"
+    fi
+    start_slurmdbd
+    if [[ -z $(sacctmgr --noheader list cluster "$cluster" format=Cluster) ]]; then
+        sacctmgr --immediate add cluster "$cluster" >/dev/null
+        sacctmgr --immediate add account shadowmill >/dev/null
+        sacctmgr --immediate add user root account=shadowmill >/dev/null
+    fi
+}
+
+start_slurmdbd() {
+    gone "$state/slurmdbd.pid" slurmdbd || return 0
+    install -m 600 /dev/stdin "$etc/slurmdbd.conf" <<CONF
+$marker
+AuthType=auth/munge
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort=$((database_port + 1))
+SlurmUser=root
+PidFile=$state/slurmdbd.pid
+LogFile=$state/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort=$database_port
+StorageUser=root
+CONF
+    slurmdbd
+    wait_until 20 accounting_answers || die "slurmdbd does not answer; see $state/slurmdbd.log"
 }
 
 write_config() {
@@ -114,7 +182,7 @@ SlurmdLogFile=$state/slurmd-%n.log
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+$(accounting_lines)
 MpiDefault=none
 
 # Cores, memory and GPUs are what a job reserves, as on real GPU clusters.
@@ -123,6 +191,9 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 # Believe the NodeName line instead of the hardware.
 SlurmdParameters=config_overrides
+
+# Not used, and some sites do not allow them.
+MaxArraySize=0
 
 # Finished jobs stay visible for tests and for status queries through squeue.
 MinJobAge=300
@@ -149,10 +220,9 @@ start() {
     mkdir -p -m 755 "$state"
     [[ -O $state && ! -L $state ]] || die "$state belongs to somebody else"
     start_munge
-    if gone "$state/slurmctld.pid" slurmctld; then
-        write_config
-        slurmctld -i
-    fi
+    if gone "$state/slurmctld.pid" slurmctld; then write_config; fi
+    if [[ -n $accounting ]]; then start_accounting; fi
+    if gone "$state/slurmctld.pid" slurmctld; then slurmctld -i; fi
     for ((i = 1; i <= nodes; i++)); do
         gone "$state/slurmd-n$i.pid" slurmd || continue
         slurmd -N "n$i"
@@ -194,10 +264,12 @@ stop() {
     fi
     terminate "$state/slurmctld.pid" slurmctld
     for ((i = 1; i <= nodes; i++)); do terminate "$state/slurmd-n$i.pid" slurmd; done
+    terminate "$state/slurmdbd.pid" slurmdbd
+    terminate "$state/database/mariadbd.pid" mariadbd
     # No grace period: whoever stops the cluster does not want to wait for checkpoints.
     wait_until 10 kill_strays || die "some processes of jobs do not end"
     if [[ -e $state/started-munge ]]; then terminate /run/munge/munged.pid munged; fi
-    for i in "$etc/slurm.conf" "$etc/gres.conf"; do
+    for i in "$etc/slurm.conf" "$etc/gres.conf" "$etc/slurmdbd.conf"; do
         if ours "$i"; then rm -f "$i"; fi
     done
     rm -rf "$state"
@@ -213,7 +285,11 @@ status() {
     squeue
 }
 
-case ${1-} in
+case "$*" in
 start | stop | status) "$1" ;;
-*) die "usage: $0 {start|stop|status}" ;;
+"start --accounting")
+    accounting=yes
+    start
+    ;;
+*) die "usage: $0 {start [--accounting]|stop|status}" ;;
 esac

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from checkouts import ROOT, SMALL, Checkout
@@ -29,6 +30,28 @@ def cluster():
     subprocess.run([SANDBOX, "start"], check=True)
     yield
     subprocess.run([SANDBOX, "stop"], check=True)
+
+
+@pytest.fixture(scope="module")
+def accounting(cluster):
+    """For the tests from here on: slurmdbd with a database, as most clusters have them."""
+    missing = [tool for tool in ("slurmdbd", "mariadbd") if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: slurmdbd, mariadb-server)")
+    subprocess.run([SANDBOX, "stop"], check=True)
+    subprocess.run([SANDBOX, "start", "--accounting"], check=True)
+
+
+@pytest.fixture
+def allow(accounting):
+    """Limit the number of jobs that Slurm takes from us at a time."""
+
+    def limit(number):
+        change = ["modify", "user", "root", "set", f"MaxSubmitJobs={number}"]
+        subprocess.run(["sacctmgr", "--immediate", *change], check=True)
+
+    yield limit
+    limit(-1)
 
 
 @pytest.fixture
@@ -68,7 +91,6 @@ def test_results_equal_a_local_run(checkout, finished_once):
     assert checkout.planned() == {}
     training = slurm_jobs(checkout, "train_shadows_4")
     assert len(training) == 4
-    assert len({job["ArrayJobId"] for job in training}) == 1, "not one array"
     assert {job["JobState"] for job in training} == {"COMPLETED"}
     for job in training + slurm_jobs(checkout, "score_block"):
         assert job["TresPerJob"] == "gres:gpu:1"
@@ -80,26 +102,6 @@ def test_results_equal_a_local_run(checkout, finished_once):
         facts = read_model(path).provenance
         assert facts["slurm_job"]
         assert facts["visible_devices"] in ("0", "1"), "not one device"
-
-
-FIRST_TASK_IS_SLOW = """
-import os, time
-if os.environ["SLURM_ARRAY_TASK_ID"] == os.environ["SLURM_ARRAY_TASK_MIN"]:
-    time.sleep(25)
-"""
-
-
-def test_tasks_of_an_array_may_end_long_before_its_first(checkout):
-    """Issue 447 of the Slurm plugin, which profiles/slurm/array_task.sh avoids."""
-    script = checkout.folder / "scripts/train_models.py"
-    script.write_text(FIRST_TASK_IS_SLOW + script.read_text())
-    folder = "results/small/digits/small_convnet/static-0.5/models"
-    targets = [f"{folder}/shadow-{block}-0.safetensors" for block in ("00", "01")]
-    checkout.snakemake(*ON_SLURM, "--retries", "0", "--", *targets)
-    jobs = slurm_jobs(checkout, "train_shadows_4")
-    assert [job["JobState"] for job in jobs] == ["COMPLETED"] * 2
-    first, other = sorted(jobs, key=lambda job: int(job["ArrayTaskId"]))
-    assert first["EndTime"] > other["EndTime"]
 
 
 def test_failed_job_comes_back_with_a_larger_request(checkout):
@@ -123,15 +125,11 @@ def test_a_partition_that_does_not_exist_is_told_and_not_retried(checkout):
         profile.read_text().replace("slurm_partition: gpu", "slurm_partition: nowhere")
     )
     folder = "results/small/digits/small_convnet"
-    targets = [f"{folder}/{name}/models/target-7.safetensors" for name in ("dpf-0.9", "static-0.5")]
-    output = checkout.snakemake(*ON_SLURM, "--", *targets, expect=1)  # an array
+    target = f"{folder}/dpf-0.9/models/target-7.safetensors"
+    output = checkout.snakemake(*ON_SLURM, "--", target, expect=1)
     assert output.count("invalid partition specified: nowhere") == 1
-    assert "array-execs" not in output
-    again = checkout.snakemake(*ON_SLURM, "--", targets[0], expect=1)  # a job
-    assert again.count("invalid partition specified: nowhere") == 1
-    for text in (output, again):
-        assert "Error in rule train_target (study=small, dataset=digits," in text
-        assert "Trying to restart" not in text
+    assert "Error in rule train_target (study=small, dataset=digits," in output
+    assert "Trying to restart" not in output
 
 
 def test_why_a_job_failed_is_told_and_divergence_is_not_retried(checkout):
@@ -157,7 +155,8 @@ def test_how_slurms_log_ends_is_told_where_a_job_wrote_none(checkout):
     assert "    log: " + str(checkout.results / "logs/slurm/rule_train_target") in output
 
 
-def test_cancelled_training_continues_from_its_checkpoint(checkout):
+def test_cancelled_training_continues_from_its_checkpoint(checkout, accounting):
+    """With accounting, a cancelled job is "CANCELLED by 0", for which the plugin waits for ever."""
     config = SMALL | {"recipes": {"short": SMALL["recipes"]["short"] | {"epochs": 600}}}
     checkout.configure(config)
     target = "results/small/digits/small_convnet/dpf-0.9/models/target-7.safetensors"
@@ -179,7 +178,7 @@ def test_cancelled_training_continues_from_its_checkpoint(checkout):
     assert not state.exists() or not any(path.is_file() for path in state.rglob("*"))
 
 
-def test_lost_driver_is_cleaned_up_after_by_one_command(checkout, finished_once):
+def test_lost_driver_is_cleaned_up_after_by_one_command(checkout, finished_once, accounting):
     process = checkout.start(*ON_SLURM, start_new_session=True)
     wait_until(lambda: slurm_jobs(checkout, "train_shadows_4"), process)
     os.killpg(process.pid, signal.SIGKILL)
@@ -191,3 +190,94 @@ def test_lost_driver_is_cleaned_up_after_by_one_command(checkout, finished_once)
     assert_nothing_half_written(checkout.results)
     checkout.snakemake(*ON_SLURM, "--", "tables")
     assert_same_results(checkout.results, finished_once.results)
+
+
+ONE_IS_SLOW = """
+import time
+if snakemake.wildcards.get("shadow_block") == "00":
+    time.sleep(20)
+"""
+
+
+def test_few_jobs_allowed(checkout, allow):
+    """Nothing fails, nothing is done twice where Slurm takes two jobs at a time.
+
+    One job is slow: as tasks of an array, all would get the state of the quick one.
+    """
+    allow(2)
+    script = checkout.folder / "scripts/train_models.py"
+    script.write_text(ONE_IS_SLOW + script.read_text())
+    folder = "results/small/digits/small_convnet"
+    names = ("target-7", "shadow-00-0", "shadow-01-0")
+    targets = [f"{folder}/static-0.5/models/{name}.safetensors" for name in names]
+    output = checkout.snakemake(*ON_SLURM, "--", *targets)
+    assert "Slurm takes no job at present: " in output
+    jobs = slurm_jobs(checkout)
+    assert [job["JobState"] for job in jobs] == ["COMPLETED"] * 3
+
+
+def kill_daemons(*names):
+    for name in names:
+        pid = Path(f"/var/tmp/shadowmill-slurm-sandbox/{name}.pid").read_text()
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def test_outage_of_slurm(checkout, accounting):
+    """Jobs end, and are to be submitted, while neither daemon is there."""
+    config = SMALL | {"recipes": {"short": SMALL["recipes"]["short"] | {"epochs": 200}}}
+    checkout.configure(config)
+    target = "results/small/digits/small_convnet/dpf-0.9/scores/target-7.h5"
+    process = checkout.start(*ON_SLURM, "--", target)
+    wait_until(lambda: list(checkout.results.rglob("train-target-7.log")), process)
+    kill_daemons("slurmctld", "slurmdbd")
+    time.sleep(50)
+    assert process.poll() is None, process.communicate()[0]
+    subprocess.run([SANDBOX, "start", "--accounting"], check=True)
+    output = process.communicate(timeout=150)[0]
+    assert process.returncode == 0, output
+    assert output.count("has been submitted") == 2, output
+
+
+PATIENT = ROOT / "profiles/slurm/bin"
+
+
+def ask(folder, command, *arguments, expect=0):
+    """Call one of our commands as the plugin does."""
+    path = os.environ | {"PATH": f"{PATIENT}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        [command, *arguments], cwd=folder, env=path, text=True, capture_output=True
+    )
+    assert run.returncode == expect, run.stderr
+    return run.stdout + run.stderr
+
+
+def submit(folder, comment, *more, expect=0):
+    arguments = ("--parsable", "--job-name", "run", "--comment", comment, "--output", "/dev/null")
+    return ask(folder, "sbatch", *arguments, *more, "--wrap", "sleep 5", expect=expect).strip()
+
+
+def states(folder):
+    question = ("-X", "--parsable2", "--noheader", "--format=JobIdRaw,State", "--name", "run")
+    return dict(line.split("|") for line in ask(folder, "sacct", *question).splitlines())
+
+
+def test_submission_waits_only_where_waiting_helps(tmp_path, allow):
+    allow(1)
+    first = submit(tmp_path, "a")
+    begin = time.monotonic()
+    second = submit(tmp_path, "b")
+    assert time.monotonic() - begin > 3
+    subprocess.run(["scancel", second], check=True)
+    assert states(tmp_path) == {first: "COMPLETED", second: "CANCELLED"}
+    assert "Invalid partition" in submit(tmp_path, "c", "-p", "none", expect=1)
+    allow(0)
+    wait = time.monotonic() + 30
+    while subprocess.check_output(["squeue", "-h"]) and time.monotonic() < wait:
+        time.sleep(0.5)
+    assert "job submit limit" in submit(tmp_path, "d", expect=1)
+
+
+def test_job_that_slurm_has_forgotten_has_ended(tmp_path):
+    (tmp_path / ".snakemake/shadowmill-slurm").mkdir(parents=True)
+    (tmp_path / ".snakemake/shadowmill-slurm/run").write_text("999999\n")
+    assert states(tmp_path)["999999"] == "COMPLETED", "its outputs tell how"
