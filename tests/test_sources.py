@@ -207,7 +207,7 @@ def test_looking_something_up(package, use):
 
 
 def test_a_table_of_no_module_is_refused(package):
-    with pytest.raises(ValueError, match=r"there is no table ROW in shadowmill\.table"):
+    with pytest.raises(ValueError, match=r"there is no ROW in shadowmill\.table"):
         package.digest({"shadowmill.table.ROW": {"a": 1}})
 
 

@@ -172,7 +172,7 @@ def example_files(tmp_path, request):
         "epochs": np.ones(NUM_SHADOWS, dtype=int),
         "training_seconds": np.ones(NUM_SHADOWS),
     }
-    storage.write_hdf5(tmp_path / "scores.h5", arrays, {}, training_settings={})
+    storage.write_hdf5(tmp_path / "shadow-00.h5", arrays, {}, training_settings={})
     separation = random.normal(size=NUM_EXAMPLES)
     ranks = np.argsort(np.argsort(-separation)) + 1
     table = pd.DataFrame(
@@ -184,6 +184,6 @@ def example_files(tmp_path, request):
         if is_table
         else Cell("main", "digits", "small_convnet", "static-0.9"),
         "data_path": str(tmp_path / "data.h5"),
-        "score_paths": [str(tmp_path / "scores.h5")],
+        "score_paths": [str(tmp_path / "shadow-00.h5")],
         "examples_path": str(tmp_path / "examples.csv"),
     }

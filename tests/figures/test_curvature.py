@@ -74,7 +74,7 @@ def scores(tmp_path):
         "curvature_frobenius": np.abs(trace),
         "curvature_finite_difference": np.abs(trace) / 1000,
     }
-    path = str(tmp_path / "scores.h5")
+    path = str(tmp_path / "target.h5")
     storage.write_hdf5(path, arrays, {}, training_settings={})
     return path, roles_MN, trace[..., 0].astype(np.float64)
 

@@ -9,6 +9,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+from shadowmill.architectures.structure import structure
 from shadowmill.errors import ArtefactError, ConfigError
 from shadowmill.reconstruction.backbones import BACKBONES, build
 from shadowmill.reconstruction.backbones.files import (
@@ -210,6 +211,7 @@ def test_torchvisions_urls_are_of_the_default_weights():
 def backbone_file():
     network = build("tiny_cnn", 1, 7, seed=1)
     facts = {"identity": "abc", "settings": {"architecture": "tiny_cnn"}}
+    facts["structure"] = structure(network, (1, 8, 8))
     return BackboneFile(network.whole_state(), 1, 8, 7, facts, {"loss": [1.0, 0.5]})
 
 
@@ -221,7 +223,7 @@ def test_a_backbone_comes_back_from_its_file(tmp_path):
     assert found.provenance == file.provenance
     assert found.history == {"loss": [1.0, 0.5]}
     assert (found.mean, found.std) == ((0.5,), (0.5,))
-    state = found.network().whole_state()
+    state = found.network("b").whole_state()
     assert all(torch.equal(state[name], tensor) for name, tensor in file.state.items())
 
 
@@ -235,5 +237,5 @@ def test_a_backbone_serves_as_weights_to_start_from(tmp_path):
 
 def test_another_file_is_no_backbone(tmp_path):
     save_file({"weight": torch.zeros(1)}, tmp_path / "b.safetensors", {"provenance": "{}"})
-    with pytest.raises(ArtefactError, match="not a backbone of this workflow"):
+    with pytest.raises(ArtefactError, match="not written by this workflow"):
         read_backbone(tmp_path / "b.safetensors")

@@ -304,6 +304,14 @@ class TestStream:
             stream.fresh(0, 16)
 
 
+def rewrite(path, arrays=None, **facts):
+    """Write a file anew with other arrays and attributes."""
+    with storage.open_hdf5(path) as file:
+        kept, attributes = {name: file[name] for name in file}, dict(file.attributes)
+    provenance = attributes.pop("provenance")
+    storage.write_hdf5(path, kept | (arrays or {}), provenance, **attributes | facts)
+
+
 class TestRefused:
     def test_features_of_other_data(self, make_shard, write_data, write_features):
         data = write_data()
@@ -327,7 +335,7 @@ class TestRefused:
         path, *_ = make_shard()
         with open(path, "rb+") as file:  # noqa: PTH123
             file.truncate(1000)
-        with pytest.raises(ArtefactError, match=r"train-0\.h5: cannot be read, it is truncated"):
+        with pytest.raises(ArtefactError, match=r"train-0\.h5: cannot be read .*truncated"):
             read_shards([path])
 
     def test_a_missing_shard(self, make_shard, tmp_path):
@@ -376,20 +384,17 @@ class TestRefused:
 
     def test_a_shard_of_another_version(self, make_shard):
         path, *_ = make_shard()
-        with h5py.File(path, "r+") as file:
-            file.attrs["version"] = "0"
+        rewrite(path, version=0)
         with pytest.raises(ArtefactError, match=r"train-0\.h5: made by version 0 of the training"):
             read_shards([path])
 
     def test_arrays_of_different_lengths(self, make_shard):
         path, *_ = make_shard()
-        with h5py.File(path, "r+") as file:
-            del file["bias"]
-            file["bias"] = np.zeros((5, 3), np.float32)
+        rewrite(path, {"bias": np.zeros((5, 3), np.float32)})
         with pytest.raises(ArtefactError, match=r"train-0\.h5: not the heads of one shard"):
             read_shards([path])
 
     def test_a_file_of_something_else(self, make_shard):
         _, features, _ = make_shard()
-        with pytest.raises(ArtefactError, match=r"features-12-0\.h5: cannot be read"):
+        with pytest.raises(ArtefactError, match=r"features-12-0\.h5: it does not say its version"):
             read_shards([features])

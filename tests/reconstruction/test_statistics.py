@@ -246,5 +246,5 @@ def test_heads_that_are_all_alike_are_refused(
 def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "statistics.h5"
     storage.write_hdf5(path, {"mean": np.zeros(3)}, {}, count=1)
-    with pytest.raises(ArtefactError, match=r"statistics\.h5: cannot be read"):
+    with pytest.raises(ArtefactError, match=r"statistics\.h5: it has no array correlation"):
         read_statistics(str(path))

@@ -4,12 +4,12 @@ import os
 import signal
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from jobs_for_backbones import PHASE, TWO_PHASES, assert_equal_states, trainer_of
 
+from shadowmill import storage
 from shadowmill.data.store import load
 from shadowmill.errors import ArtefactError, ConfigError, Interrupted, TrainingError
 from shadowmill.reconstruction.backbones.files import read_backbone
@@ -61,10 +61,11 @@ def test_identity_follows_the_content_of_the_weights(job, tmp_path):
 def with_attributes(digits_path, tmp_path):
     """The digits with three attributes: the bits of the label."""
     path = tmp_path / "attributes.h5"
-    path.write_bytes(Path(digits_path).read_bytes())
-    with h5py.File(path, "r+") as file:
-        labels = file["labels"][:]
-        file["attributes"] = ((labels[:, None] >> np.arange(3)) & 1).astype(np.uint8)
+    with storage.open_hdf5(digits_path) as file:
+        arrays, facts = {name: file[name] for name in file}, dict(file.attributes)
+    provenance = facts.pop("provenance")
+    arrays["attributes"] = ((arrays["labels"][:, None] >> np.arange(3)) & 1).astype(np.uint8)
+    storage.write_hdf5(path, arrays, provenance, **facts)
     return str(path)
 
 
@@ -82,7 +83,7 @@ def test_attributes_are_learned_each_on_its_own(job, with_attributes):
     data = load(with_attributes)
     inputs = (torch.from_numpy(data.inputs).movedim(-1, 1) / 255 - 0.5) / 0.5
     with torch.no_grad():
-        bits = (file.network().eval()(inputs) > 0).numpy()
+        bits = (file.network(job["output"]).eval()(inputs) > 0).numpy()
     right = bits == ((data.labels[:, None] >> np.arange(3)) & 1)
     assert (right.mean(axis=0) > 0.85).all()
 

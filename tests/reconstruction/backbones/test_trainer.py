@@ -45,10 +45,10 @@ def test_test_set_is_asked_each_epoch_without_augmentation(digits):
     data = dataclasses.replace(digits, pool_size=1500)
     trainer = trainer_of(data)
     taken(trainer, trainer.total_steps)
-    file = trainer.final({"settings": SETTINGS})
+    file = trainer.final({"settings": SETTINGS, "structure": trainer.structure()})
     rows = np.flatnonzero((np.arange(1797) >= 1500) & (digits.labels >= 5))
     inputs = torch.from_numpy(digits.inputs[rows]).movedim(-1, 1) / 255
-    logits = file.network().eval()((inputs - 0.5) / 0.5)
+    logits = file.network("b").eval()((inputs - 0.5) / 0.5)
     labels = torch.from_numpy(digits.labels[rows]) - 5
     accuracy = (logits.argmax(1) == labels).float().mean().item()
     assert trainer.history["test_accuracy"][-1] == pytest.approx(accuracy)
