@@ -196,7 +196,7 @@ SlurmdParameters=config_overrides
 MaxArraySize=0
 
 # Finished jobs stay visible for tests and for status queries through squeue.
-MinJobAge=300
+MinJobAge=3600
 ReturnToService=2
 # What a job gets between SIGTERM and SIGKILL; the default, and what the trainer must live with.
 KillWait=30
