@@ -19,9 +19,9 @@ os.environ.update(
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load
-from shadowmill.config.study import shadow_names
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError
+from shadowmill.names import shadow_names
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION

@@ -309,6 +309,16 @@ def test_files_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
     assert files_below(destination.parent) == ["destination"]
 
 
+def test_a_second_name_is_dated_now(tmp_path):
+    # Snakemake deletes outputs that are older than an input.
+    source, later = tmp_path / "source", tmp_path / "input"
+    source.write_text("content")
+    os.utime(source, (1, 1))
+    later.touch()
+    storage.link_or_copy(source, tmp_path / "destination")
+    assert (tmp_path / "destination").stat().st_mtime >= later.stat().st_mtime
+
+
 # Folders.
 
 
@@ -359,8 +369,19 @@ def test_flipped_bytes_of_arrays_are_noticed(tmp_path):
     path = tmp_path / "a.h5"
     storage.write_hdf5(path, {"x": np.random.default_rng(0).random(5_000)}, {"made": "here"})
     flip(path)
-    with pytest.raises(ArtefactError, match=re.escape(str(path))), storage.open_hdf5(path) as file:
-        file["x"]
+    with storage.open_hdf5(path) as file:
+        pattern = rf"{re.escape(str(path))}: damaged, the content of x .*Delete it"
+        with pytest.raises(ArtefactError, match=pattern):
+            file["x"]
+        with pytest.raises(ArtefactError, match=pattern):
+            file.read_into("x", np.empty(5_000), np.s_[:])
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError("full"), RuntimeError("y")])
+def test_faults_of_who_reads_are_not_blamed_on_the_file(tmp_path, error):
+    storage.write_hdf5(tmp_path / "a.h5", {"x": [1]}, {})
+    with pytest.raises(type(error)), storage.open_hdf5(tmp_path / "a.h5"):
+        raise error
 
 
 @pytest.mark.parametrize("name", ["numbers", "names"])

@@ -60,3 +60,9 @@ class Cell:
     def folder(self) -> str:
         """Where its files lie, below results/."""
         return "/".join((self.study, *self.path))
+
+
+def shadow_names(block: str, models_per_job: int) -> list[str]:
+    """Names of the slots of a block of shadow models, all of one length."""
+    width = len(str(models_per_job - 1))
+    return [f"{block}-{slot:0{width}d}" for slot in range(models_per_job)]

@@ -125,17 +125,26 @@ def require_writable(folder: str | Path) -> None:
 
 
 def link_or_copy(source: Path, destination: Path) -> None:
-    """Give a file a second name, atomically: a hard link where possible, else a copy."""
+    """Give a file a second name, atomically: a hard link where possible, else a copy.
+
+    It is dated now: Snakemake deletes outputs that are older than an input, and that may have been
+    made again since the file was written.
+    """
     with atomic(destination, source.stat().st_size) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             os.link(source, temporary)
         except OSError:
             shutil.copyfile(source, temporary)
+        os.utime(temporary)
 
 
 def _missing(path: str | Path) -> ArtefactError:
     return ArtefactError(f"{path}: no such file. Rerun the workflow to make it.")
+
+
+def _forbidden(path: str | Path) -> ArtefactError:
+    return ArtefactError(f"{path}: you may not read it. Change its permissions.")
 
 
 def _unreadable(path: str | Path, reason: str) -> ArtefactError:
@@ -184,7 +193,7 @@ class Arrays:
         Raises:
             ArtefactError: the file was not written by this workflow, or its attributes changed.
         """
-        self.path, self._file = path, file
+        self.path, self._file, self._names = path, file, tuple(file)
         texts = dict(file.attrs)
         expected = texts.pop(_DIGEST, None)
         if _PROVENANCE not in texts or expected is None:
@@ -194,37 +203,46 @@ class Arrays:
         self.attributes = {name: json.loads(text) for name, text in texts.items()}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._file
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._file)
+        return iter(self._names)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of an array, which is not read."""
-        return self._stored(name).shape
+        with self._stored(name) as stored:
+            return stored.shape
 
     def __getitem__(self, name: str) -> "np.ndarray":
         """An array, read whole; text as an array of objects."""
-        stored = self._stored(name)
-        values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[()]
-        return self._checked(name, values)
+        with self._stored(name) as stored:
+            values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[()]
+            return self._checked(stored, values)
 
     def read_into(self, name: str, destination: "np.ndarray", where: Any) -> None:
         """Read an array straight into a part of another one of its type."""
-        self._stored(name).read_direct(destination, dest_sel=where)
-        self._checked(name, destination[where])
+        with self._stored(name) as stored:
+            stored.read_direct(destination, dest_sel=where)
+            self._checked(stored, destination[where])
 
-    def _stored(self, name: str) -> "h5py.Dataset":
-        if name not in self._file:
+    @contextmanager
+    def _stored(self, name: str) -> Iterator["h5py.Dataset"]:
+        """An array to be read; what the library cannot read in a file that is ours is damaged."""
+        if name not in self:
             raise ArtefactError(
                 f"{self.path}: it has no array {name}, but {', '.join(self)}. It was made with "
                 "other settings than are asked for now. Delete it and rerun the workflow."
             )
-        return self._file[name]
+        try:
+            yield self._file[name]
+        except (KeyError, OSError, RuntimeError, ValueError) as error:
+            if "errno" in str(error):  # the disk or the network failed, not the file
+                raise
+            raise _damaged(self.path, name) from error
 
-    def _checked(self, name: str, values: "np.ndarray") -> "np.ndarray":
-        if content_digest(values) != self._file[name].attrs.get(_DIGEST):
-            raise _damaged(self.path, name)
+    def _checked(self, stored: "h5py.Dataset", values: "np.ndarray") -> "np.ndarray":
+        if content_digest(values) != stored.attrs.get(_DIGEST):
+            raise _damaged(self.path, stored.name.lstrip("/"))
         return values
 
 
@@ -242,16 +260,17 @@ def open_hdf5(path: str | Path) -> Iterator[Arrays]:
         # Whole once they have their name: no lock is needed, which some network drives lack.
         file = h5py.File(path, "r", locking=False)
     except PermissionError as error:
-        raise ArtefactError(f"{path}: you may not read it. Change its permissions.") from error
+        raise _forbidden(path) from error
     except FileNotFoundError as error:
         raise _missing(path) from error
     except OSError as error:
         raise _unreadable(path, str(error).splitlines()[0]) from error
     with file:
         try:
-            yield Arrays(path, file)
-        except (KeyError, OSError, RuntimeError) as error:
+            arrays = Arrays(path, file)
+        except (KeyError, OSError, RuntimeError, ValueError) as error:
             raise _unreadable(path, str(error)) from error
+        yield arrays
 
 
 def write_hdf5(
@@ -380,6 +399,8 @@ def _open_tensors(path: str | Path, framework: str) -> Iterator[tuple[Any, dict[
             if digest(texts) != expected:
                 raise _damaged(path, "its metadata")
             yield file, {name: json.loads(text) for name, text in texts.items()}, content
+    except PermissionError as error:
+        raise _forbidden(path) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import shadowmill
+import shadowmill.data.store  # imports are no part of what a call runs
 from shadowmill.attacks import ATTACKS
 from shadowmill.sources import Definition, definitions
 

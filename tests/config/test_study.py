@@ -2,9 +2,8 @@
 
 import pytest
 
-from shadowmill.config.study import shadow_names
 from shadowmill.errors import ConfigError
-from shadowmill.names import Cell
+from shadowmill.names import Cell, shadow_names
 
 
 def shadows_of(study):

@@ -1,12 +1,14 @@
 """Score files: put together in order, and never mixed with what does not belong."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shadowmill.errors import ArtefactError
+from shadowmill.names import shadow_names
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.scores.files import check_same_settings, read_scores
 
@@ -100,3 +102,53 @@ def test_files_with_other_numbers_of_queries_are_refused(write_scores):
     second, _ = write_scores("shadow-01", phi=arrays["phi"][:, :, :1])
     with pytest.raises(ArtefactError, match=re.escape(second)):
         read_scores([first, second])
+
+
+# What a file is named for.
+
+
+def copied(path, name):
+    return shutil.copy(path, Path(path).with_name(f"{name}.h5"))
+
+
+def test_a_copy_of_another_block_of_shadows_is_refused(write_scores):
+    path, _ = write_scores("shadow-00")
+    with pytest.raises(
+        ArtefactError, match=r"shadow-01\.h5: it holds shadow-00-0, shadow-00-1, .*not.*shadow-01"
+    ):
+        read_scores([path, copied(path, "shadow-01")])
+
+
+def test_swapped_targets_are_refused(write_scores):
+    one, other = (Path(write_scores(f"target-{seed}")[0]) for seed in (1, 2))
+    one.rename(one.with_name("kept"))
+    other.rename(one)
+    one.with_name("kept").rename(other)
+    with pytest.raises(ArtefactError, match=r"target-1\.h5: it holds target-2, which are not"):
+        read_scores([str(one), str(other)])
+
+
+@pytest.mark.parametrize(("found", "name"), [("shadow-00", "target-1"), ("target-1", "shadow-00")])
+def test_a_shadow_is_no_target(write_scores, found, name):
+    path = copied(write_scores(found)[0], name)
+    with pytest.raises(ArtefactError, match=rf"{name}\.h5: it holds {found}"):
+        read_scores([path])
+
+
+@pytest.mark.parametrize("count", [1, 8, 16, 64])
+def test_a_block_of_any_size_is_taken(write_scores, count):
+    names = shadow_names("shadow-03", count)
+    arrays = {key: np.zeros((count, 5, 2), np.float32) for key in ("phi",)}
+    arrays |= {key: np.zeros((count, 5), np.int8) for key in ("correct", "roles")}
+    keys = ("test_accuracy", "test_loss", "sparsity", "epochs", "training_seconds")
+    arrays |= {key: np.zeros(count) for key in keys}
+    path, _ = write_scores("shadow-03", models=names, **arrays)
+    assert read_scores([path]).models == tuple(names)
+
+
+def test_an_array_that_is_not_there_is_named_with_who_needs_it(write_scores):
+    path, _ = write_scores("shadow-00")
+    with pytest.raises(
+        ArtefactError, match=r"shadow-00\.h5: it has no logits, which the attack nn needs"
+    ):
+        read_scores([path], further=["logits"], reader="the attack nn")

@@ -9,7 +9,7 @@ from shadowmill.attacks import ATTACKS
 from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.data import DATASETS
 from shadowmill.errors import ConfigError
-from shadowmill.names import Cell, Variant
+from shadowmill.names import Cell, Variant, shadow_names
 from shadowmill.pruning import METHODS
 
 
@@ -228,12 +228,6 @@ class Study:
             return {"name": "none"}
         settings = {"name": variant.defense, "value": variant.strength}
         return settings | self.defenses.get(variant.defense, {})
-
-
-def shadow_names(block: str, models_per_job: int) -> list[str]:
-    """Names of the slots of a block of shadow models, all of one length."""
-    width = len(str(models_per_job - 1))
-    return [f"{block}-{slot:0{width}d}" for slot in range(models_per_job)]
 
 
 @dataclass(frozen=True)

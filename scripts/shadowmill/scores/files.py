@@ -12,6 +12,7 @@ import numpy as np
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
+from shadowmill.names import shadow_names
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.scores import CURVATURE_ESTIMATORS
 
@@ -130,21 +131,22 @@ def _read(
     _check_block(file.path, names)
     part = {key: file[key] for key in (*_ALWAYS, "phi", *further)}
     if identity_only:
-        part |= {key: values[:, :, :1] for key, values in part.items() if key in _OF_QUERIES}
+        # Copies, so that the rest need not stay in memory.
+        part |= {k: values[:, :, :1].copy() for k, values in part.items() if k in _OF_QUERIES}
     return part | {"models": names}
 
 
 def _check_block(path: str | Path, models: Sequence[str]) -> None:
     """Refuse a file of another block of models than the one it is named for.
 
-    A file `target-42` is about the model of that name, `shadow-03` about `shadow-03-0`,
-    `shadow-03-1`, ….
+    A file `target-42` is about the model of that name, `shadow-03` about the slots of that block.
 
     Raises:
         ArtefactError: names the models.
     """
     block = Path(path).stem
-    if list(models) not in ([block], [f"{block}-{slot}" for slot in range(len(models))]):
+    named = [block] if block.startswith("target") else shadow_names(block, len(models))
+    if list(models) != named:
         raise ArtefactError(
             f"{path}: it holds {', '.join(models)}, which are not the models of {block}. It was "
             "copied or renamed. Delete it and rerun the workflow."
