@@ -17,6 +17,7 @@ from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.reconstruction.backbones.files import BackboneFile, read_backbone
+from shadowmill.reconstruction.backbones.networks import FeatureNetwork
 from shadowmill.reconstruction.images import to_inputs
 
 # On CPUs more would only take memory; a GPU wants hundreds to be busy.
@@ -72,7 +73,7 @@ def extract(
     device = devices.claim(execution["device"], threads)
     data, backbone = load_data(data_path), read_backbone(backbone_path)
     _check_channels(data, backbone, backbone_path)
-    values_nd = _features(data, backbone, device)
+    values_nd = _features(data, backbone.network(backbone_path), backbone, device)
     if not np.isfinite(values_nd).all():
         raise ArtefactError(
             f"{backbone_path}: some features of {data.name} are no finite numbers: the network "
@@ -101,8 +102,10 @@ def _check_channels(data: Data, backbone: BackboneFile, path: str) -> None:
 
 
 @torch.no_grad()
-def _features(data: Data, backbone: BackboneFile, device: torch.device) -> np.ndarray:
-    network = backbone.network(backbone_path).to(device, memory_format=torch.channels_last).eval()
+def _features(
+    data: Data, network: FeatureNetwork, backbone: BackboneFile, device: torch.device
+) -> np.ndarray:
+    network = network.to(device, memory_format=torch.channels_last).eval()
     images = torch.from_numpy(data.inputs)
     parts = []
     for chunk in progress.bar(images.split(_IMAGES_PER_PASS[device.type]), desc="features"):
