@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from shadowmill import storage
+from shadowmill.architectures.structure import structure
 from shadowmill.data.store import load, prepare
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest
@@ -40,6 +41,7 @@ def small(digits, monkeypatch):
 def write(path, network, architecture="tiny_cnn", channels=1, image_size=8):
     """Write a backbone and return it in evaluation mode."""
     facts = {"identity": "1dea", "settings": {"architecture": architecture, "seed": 1}}
+    facts["structure"] = structure(network, (channels, image_size, image_size))
     write_backbone(path, BackboneFile(network.whole_state(), channels, image_size, 5, facts, {}))
     return network.eval()
 
@@ -131,5 +133,5 @@ def test_missing_or_other_features(tmp_path):
     with pytest.raises(ArtefactError, match=r"features.h5: no such file"):
         read_features(str(tmp_path / "features.h5"))
     storage.write_hdf5(tmp_path / "features.h5", {"labels": np.zeros(3)}, {})
-    with pytest.raises(ArtefactError, match=r"features.h5: cannot be read"):
+    with pytest.raises(ArtefactError, match=r"features.h5: it has no array features"):
         read_features(str(tmp_path / "features.h5"))
