@@ -21,6 +21,8 @@ rule attack:
     conda:
         "../envs/shadowmill.yaml"
     params:
+        target_training=training_settings,
+        shadow_training=adversary_training,
         adversary=who_attacks,
         drop_unhealthy=lambda wildcards: study_of(wildcards).unhealthy_shadows == "drop",
         code=code_of("run_attack.py"),

@@ -182,6 +182,15 @@ def adversary_scores(wildcards):
     )
 
 
+def adversary_training(wildcards):
+    """What determines the shadows that an adversary attacks a configuration with."""
+    study = study_of(wildcards)
+    variant = study.shadow_variant(wildcards.variant, adversary_of(wildcards))
+    return STUDIES[study.shadow_study].training_settings(
+        wildcards.architecture, variant
+    )
+
+
 def examples_for_attack(wildcards):
     """The data set, if an attack looks at the examples themselves."""
     needed = "features" in ATTACKS[wildcards.attack].needs

@@ -45,6 +45,7 @@ rule deep_features:
     params:
         version=BACKBONES_VERSION,
         examples=examples_of,
+        settings=lambda wildcards: BACKBONES[wildcards.backbone],
     script:
         "../scripts/extract_features.py"
 

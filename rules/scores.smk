@@ -19,6 +19,7 @@ rule score_block:
         version=SCORES_VERSION,
         examples=examples_of,
         settings=lambda wildcards: study_of(wildcards).score_settings,
+        training=training_settings,
         models=lambda wildcards: study_of(wildcards).models(wildcards.block),
     script:
         "../scripts/score_models.py"

@@ -8,6 +8,7 @@ with job(snakemake.log[0], snakemake.input):
     extract(
         data_path=snakemake.input.data,
         backbone_path=snakemake.input.backbone,
+        settings=snakemake.params.settings,
         output=snakemake.output[0],
         execution=snakemake.config["execution"],
         threads=snakemake.threads,

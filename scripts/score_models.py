@@ -11,6 +11,7 @@ with job(snakemake.log[0], snakemake.input):
         models=dict(zip(snakemake.params.models, snakemake.input.models, strict=True)),
         output=snakemake.output[0],
         settings=snakemake.params.settings,
+        training=snakemake.params.training,
         execution=snakemake.config["execution"],
         threads=snakemake.threads,
     )

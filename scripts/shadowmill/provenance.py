@@ -21,6 +21,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def differing(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that are not the same in two sets of JSON-serialisable ones."""
+    names = sorted(found.keys() | expected.keys())
+    return [name for name in names if digest(found.get(name)) != digest(expected.get(name))]
+
+
 def array_digest(array: Any) -> str:
     """Short hexadecimal digest of an array's shape, type and content."""
     import numpy as np

@@ -77,6 +77,49 @@ def test_a_file_of_another_network_is_refused_with_the_difference(change, messag
         )
 
 
+class Rewired(nn.Module):
+    """Two equal layers and a shortcut, put together in one of several ways."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.one, self.two = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+
+    def forward(self, x):
+        if self.way == "swapped":
+            return self.one(self.two(x).relu()) + x
+        hidden = self.one(x).relu()
+        return self.two(hidden) + (hidden if self.way == "shortcut" else x)
+
+
+@pytest.mark.parametrize("way", ["shortcut", "swapped"])
+def test_what_goes_where_is_part_of_the_structure(way):
+    assert structure(Rewired("first"), SHAPE) == structure(Rewired("first"), SHAPE)
+    assert structure(Rewired("first"), SHAPE) != structure(Rewired(way), SHAPE)
+
+
+def test_parts_of_a_result_are_told_apart():
+    class Halves(nn.Module):
+        def __init__(self, order):
+            super().__init__()
+            self.order, self.conv = order, nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            halves = torch.chunk(self.conv(x), 2, dim=2)
+            return torch.cat([halves[number] for number in self.order], dim=1)
+
+    lists = [structure(Halves(order), SHAPE) for order in ((0, 1), (1, 0))]
+    assert lists[0][:2] == lists[1][:2]
+    assert lists[0][2] != lists[1][2]
+
+
+def test_modules_stay_in_their_modes():
+    network = built()
+    network[2].eval()  # a frozen BatchNorm in a network that trains
+    structure(network, SHAPE)
+    assert [module.training for module in network] == [True, True, False, True, True]
+
+
 def test_a_file_of_the_same_network_is_taken():
     saved, present = built(), built()
     operations = structure(saved, SHAPE)

@@ -22,6 +22,7 @@ SETTINGS = {
     "protocol": "half",
     "seed": 0,
     "precision": "float32",
+    "data_digest": "one",
 }
 PPB = SETTINGS | {"defense": {"name": "ppb", "value": 4.0}}
 
@@ -80,13 +81,30 @@ def files(write_scores):
     return write
 
 
-def run(written, folder, attack="lira_fixed", adversary="adaptive", **options):
+def configured(settings):
+    return {
+        name: value for name, value in settings.items() if name not in ("precision", "data_digest")
+    }
+
+
+def run(
+    written,
+    folder,
+    attack="lira_fixed",
+    adversary="adaptive",
+    targets_as=SETTINGS,
+    shadows_as=SETTINGS,
+    **options,
+):
     targets, shadows = ([path for path, _ in part] for part in written)
-    output = folder / f"{attack}.h5"
+    below = "" if adversary in ("adaptive", "shared") else adversary
+    output = folder / below / f"{attack}.h5"
     run_attack(
         attack=attack,
         target_scores=targets,
         shadow_scores=shadows,
+        target_training=configured(targets_as),
+        shadow_training=configured(shadows_as),
         adversary=adversary,
         output=str(output),
         **{"drop_unhealthy": False, "data_path": None} | options,
@@ -102,7 +120,7 @@ def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(
     written, data_path = files(), prepared(tmp_path)
     ran = executed(lambda: run(written, tmp_path / "a", attack, data_path=data_path))
     assert len(ran) > 20
-    assert {place.name for place in ran - hangs_on(attack)} == {"read_attack"}
+    assert {place.name for place in ran - hangs_on(attack)} == {"read_attack", "_check_name"}
 
 
 def joined(files, key):
@@ -185,7 +203,7 @@ def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
 
 
 def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
-    scores = run(files(PPB, PPB), tmp_path / "a")
+    scores = run(files(PPB, PPB), tmp_path / "a", targets_as=PPB, shadows_as=PPB)
     assert scores.adversary == "adaptive"
     who, score_MN, roles_MN = scores.audited
     assert who == "shadows"
@@ -194,7 +212,7 @@ def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
 
 
 def test_an_attack_with_undefended_shadows_is_judged_by_the_targets(files, tmp_path):
-    scores = run(files(PPB, SETTINGS), tmp_path / "a", adversary="non_adaptive")
+    scores = run(files(PPB), tmp_path / "a", adversary="non_adaptive", targets_as=PPB)
     assert scores.adversary == "non_adaptive"
     who, score_TN, roles_TN = scores.audited
     assert who == "targets"
@@ -202,37 +220,32 @@ def test_an_attack_with_undefended_shadows_is_judged_by_the_targets(files, tmp_p
     assert roles_TN is scores.target_roles_TN
 
 
-def test_an_adaptive_attack_needs_shadows_with_the_targets_defence(files, tmp_path):
-    targets, shadows = written = files(PPB, SETTINGS)
-    pattern = rf"{re.escape(targets[0][0])}: .*{re.escape(shadows[0][0])}: defense\. "
-    with pytest.raises(ArtefactError, match=pattern):
-        run(written, tmp_path / "a")
-    assert not list((tmp_path / "a").glob("*.h5"))
-
-
-@pytest.mark.parametrize("adversary", ["adaptive", "non_adaptive"])
+@pytest.mark.parametrize("adversary", ["adaptive", "non_adaptive", "original"])
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("recipe", {"epochs": 6}),
         ("pruning", {"method": "static", "sparsity": 0.9}),
-        ("pretraining", {"recipe": {}}),
+        ("defense", PPB["defense"]),
         ("seed", 1),
-        ("precision", "bfloat16"),
     ],
 )
-def test_nothing_but_the_defence_may_differ(files, tmp_path, adversary, field, value):
-    defended = SETTINGS if adversary == "adaptive" else PPB
-    with pytest.raises(ArtefactError, match=rf": {field}\. Delete"):
-        run(files(defended | {field: value}), tmp_path / "a", adversary=adversary)
+def test_models_of_another_configuration_are_refused(files, tmp_path, adversary, field, value):
+    other = SETTINGS | {field: value}
+    pattern = r"{}\.h5: .* other settings than those of the configuration: " + field
+    with pytest.raises(ArtefactError, match=pattern.format("target-42")):
+        run(files(other), tmp_path / "a", adversary=adversary)
+    with pytest.raises(ArtefactError, match=pattern.format("shadow-00")):
+        run(files(SETTINGS, other), tmp_path / "a", adversary=adversary)
+    assert not list((tmp_path / "a").rglob("*.h5"))
+    run(files(other), tmp_path / "a", adversary=adversary, targets_as=other)
 
 
-def test_original_shadows_may_differ_in_how_they_were_treated_but_in_nothing_else(files, tmp_path):
-    pruned = PPB | {"pruning": {"method": "static", "sparsity": 0.9}}
-    scores = run(files(pruned), tmp_path / "a", adversary="original")
-    assert scores.audited[0] == "targets"
-    with pytest.raises(ArtefactError, match=r": architecture\. Delete"):
-        run(files(pruned | {"architecture": "mlp"}), tmp_path / "a", adversary="original")
+@pytest.mark.parametrize(("field", "value"), [("precision", "bfloat16"), ("data_digest", "other")])
+def test_targets_and_shadows_of_other_data_or_precision_are_refused(files, tmp_path, field, value):
+    written = files(SETTINGS, SETTINGS | {field: value})
+    with pytest.raises(ArtefactError, match=rf"shadow-00\.h5: .*target-42\.h5: {field}\. Delete"):
+        run(written, tmp_path / "a")
 
 
 def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
@@ -247,8 +260,8 @@ def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
 def test_provenance_tells_the_attack_and_what_it_read(files, tmp_path):
     digests = []
     for name, written in (("a", files(PPB, SETTINGS)), ("b", files(PPB, SETTINGS))):
-        run(written, tmp_path / name, "loss", "non_adaptive")
-        with storage.open_hdf5(tmp_path / name / "loss.h5") as file:
+        run(written, tmp_path / name, "loss", "non_adaptive", targets_as=PPB)
+        with storage.open_hdf5(tmp_path / name / "non_adaptive/loss.h5") as file:
             facts = storage.attribute(file)
         assert facts["settings"] == {"attack": "loss", "adversary": "non_adaptive"}
         digests.append((facts["targets_digest"], facts["shadows_digest"]))
@@ -279,3 +292,16 @@ def test_a_curvature_that_is_no_number_is_refused_by_name(files, tmp_path):
 def test_a_missing_attack_file_is_named(tmp_path):
     with pytest.raises(ArtefactError, match=rf"{re.escape(str(tmp_path))}.*no such file"):
         read_attack(str(tmp_path / "a.h5"))
+
+
+@pytest.mark.parametrize("name", ["a/loss.h5", "a/original/lira_fixed.h5", "a/lira_fixed.h5"])
+def test_attacks_under_other_names_are_refused(files, tmp_path, name):
+    adversary = "adaptive" if "original" in name else "non_adaptive"
+    run(files(), tmp_path / "a", adversary=adversary)
+    written = next((tmp_path / "a").rglob("lira_fixed.h5"))
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    written.rename(path)
+    pattern = rf"{re.escape(str(path))}: it holds the attack lira_fixed, {adversary}\. "
+    with pytest.raises(ArtefactError, match=pattern):
+        read_attack(path)

@@ -297,7 +297,7 @@ def test_missing_tiles_say_where_they_can_be_had(tmp_path):
 def test_a_damaged_archive_is_named(tmp_path):
     path = tmp_path / "Kather_texture_2016_image_tiles_5000.zip"
     path.write_bytes(b"PK half of a download")
-    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: cannot be unpacked.*Delete it"):
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: cannot be unpacked.*Move it"):
         folders.chmnist(tmp_path)
 
 

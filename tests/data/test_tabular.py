@@ -117,7 +117,7 @@ def test_missing_data_say_where_they_were_looked_for_and_where_they_can_be_had(t
 def test_a_damaged_archive_is_named(tmp_path, content):
     path = tmp_path / "dataset_location.tgz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: cannot be unpacked.*Delete it"):
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: cannot be unpacked.*Move it"):
         tabular.location(tmp_path)
 
 

@@ -40,8 +40,11 @@ def small(digits, monkeypatch):
 
 def write(path, network, architecture="tiny_cnn", channels=1, image_size=8):
     """Write a backbone and return it in evaluation mode."""
-    facts = {"identity": "1dea", "settings": {"architecture": architecture, "seed": 1}}
-    facts["structure"] = structure(network, (channels, image_size, image_size))
+    facts = {
+        "identity": "1dea",
+        "settings": {"architecture": architecture, "seed": 1},
+        "structure": structure(network, (channels, image_size, image_size)),
+    }
     write_backbone(path, BackboneFile(network.whole_state(), channels, image_size, 5, facts, {}))
     return network.eval()
 
@@ -55,6 +58,7 @@ def job(digits_path, tmp_path):
     return {
         "data_path": digits_path,
         "backbone_path": str(tmp_path / "backbone.safetensors"),
+        "settings": {"architecture": "tiny_cnn", "seed": 1},
         "output": str(tmp_path / "features.h5"),
         "execution": EXECUTION,
         "threads": 1,
@@ -91,8 +95,11 @@ def test_grey_images_are_resized_and_repeated(job, small):
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
     network(inputs)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 0.1  # as the row builds it
     write(job["backbone_path"], network, "efficientnet_b0", channels=3, image_size=64)
-    extract(**job)
+    extract(**job | {"settings": {"architecture": "efficientnet_b0", "seed": 1}})
     expected = network.features(inputs).numpy()
     found = read_features(job["output"]).values_nd
     assert found.shape == (5, 1280)
@@ -121,6 +128,25 @@ def test_features_that_are_no_numbers(job):
     network.whole_state()["classifier.0.bias"].fill_(torch.nan)
     write(job["backbone_path"], network)
     with pytest.raises(ArtefactError, match="some features of digits are no finite numbers"):
+        extract(**job)
+
+
+def test_a_backbone_of_another_configuration(job):
+    write(job["backbone_path"], tiny())
+    job["settings"] = {"architecture": "tiny_cnn", "seed": 2}
+    with pytest.raises(ArtefactError, match=r"backbone\.safetensors: .*configuration has: seed"):
+        extract(**job)
+
+
+def test_a_backbone_of_another_network(job, monkeypatch):
+    def edited(*arguments, **options):
+        network = build(*arguments, **options)
+        network.body.convolutions[1] = torch.nn.Sigmoid()
+        return network
+
+    write(job["backbone_path"], tiny())
+    monkeypatch.setattr("shadowmill.reconstruction.backbones.files.build", edited)
+    with pytest.raises(ArtefactError, match=r"backbone\.safetensors: .*in the present network"):
         extract(**job)
 
 

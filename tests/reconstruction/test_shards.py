@@ -376,11 +376,12 @@ class TestRefused:
             HeadStore([first], others, "cpu")
         assert HeadStore([first], features, "cpu").num_heads == 6
 
-    def test_the_same_heads_twice(self, make_shard):
-        first, features, data = make_shard()
-        copy, *_ = make_shard(name="copy", data_path=data, features_path=features)
-        with pytest.raises(ArtefactError, match=r"copy\.h5: its permutation seed is 0, as is that"):
-            read_shards([first, copy])
+    @pytest.mark.parametrize("name", ["train-1", "test-0", "copy"])
+    def test_heads_under_the_name_of_others(self, make_shard, name):
+        path, *_ = make_shard(name=name)
+        pattern = rf"{name}\.h5: it holds the heads of permutation seed 0 of the train split"
+        with pytest.raises(ArtefactError, match=pattern):
+            read_shards([path])
 
     def test_a_shard_of_another_version(self, make_shard):
         path, *_ = make_shard()

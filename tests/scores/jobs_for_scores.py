@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,7 @@ class Models:
     data_path: Path
     roles_path: Path
     paths: dict[str, str]
+    training: dict[str, Any]
 
     def score(self, output, queries=None, paths=None, data_path=None, **further):
         """Score them all; further settings of scoring may be given."""
@@ -96,6 +98,7 @@ class Models:
                 "sensitivity": True,
             }
             | further,
+            training=self.training,
             execution=EXECUTION,
             threads=1,
         )
@@ -123,4 +126,4 @@ def train(folder, settings, kind="image", keys=None, num_examples=POOL, validati
         execution=EXECUTION,
         threads=1,
     )
-    return Models(data_path, roles_path, models)
+    return Models(data_path, roles_path, models, settings)

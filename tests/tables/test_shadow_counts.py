@@ -11,6 +11,7 @@ from shadowmill.attacks.run import bank_of
 from shadowmill.metrics import ranking
 from shadowmill.metrics.confusion import confusion
 from shadowmill.metrics.evaluation import fix_thresholds
+from shadowmill.names import shadow_names
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import read_csv, shadow_counts
 
@@ -43,7 +44,7 @@ def targets(write_scores):
 
 @pytest.fixture
 def shadows(write_scores, roles_of_shadows):
-    return write_scores("shadow-00", [f"shadow-00-{k}" for k in range(16)], roles_of_shadows)[0]
+    return write_scores("shadow-00", shadow_names("shadow-00", 16), roles_of_shadows)[0]
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_draws_that_leave_an_example_with_too_few_shadows_are_left_out(
 ):
     """Shadows validate on some examples: one more pair than needed holds them."""
     roles_of_shadows[0, 3] = roles.VALIDATION
-    gapped, _ = write_scores("gapped", [f"gapped-{k}" for k in range(16)], roles_of_shadows)
+    gapped, _ = write_scores("gapped", shadow_names("gapped", 16), roles_of_shadows)
     needy = replace(ATTACK, per_example=True)
     table = tabulate(gapped, needy=needy, other=ATTACK)
     draws = table.groupby(["attack", "num_shadows"])["draw"].unique()
@@ -156,7 +157,7 @@ def test_online_attacks_of_the_registry_do_better_with_more_shadows(cell, tmp_pa
     paths = []
     for block, count in (("target", 4), ("shadow-00", 32)):
         roles_MN = roles.half(count, NUM_EXAMPLES, seed=count)
-        path, arrays = write_scores(block, [f"{block}-{k}" for k in range(count)], roles_MN, 1)
+        path, arrays = write_scores(block, shadow_names(block, count), roles_MN, 1)
         difficulty_N = np.random.default_rng(5).normal(0, 5, NUM_EXAMPLES)[:, None]
         arrays["phi"] /= 3
         arrays["phi"] += difficulty_N + 2 * (roles_MN == roles.MEMBER)[:, :, None]

@@ -12,6 +12,7 @@ import torch
 from jobs_for_tests import PRUNING, settings_of
 
 from shadowmill import roles
+from shadowmill.errors import ArtefactError
 from shadowmill.training.block import train_block
 from shadowmill.training.modelfile import read_model
 
@@ -163,3 +164,15 @@ def test_kept_models_of_other_settings_are_trained_again(job):
     train_block(**job)
     new = states(job)
     assert not torch.equal(new[NAMES[0]]["0.weight"], old[NAMES[0]]["0.weight"])
+
+
+def test_fine_tuning_starts_from_dense_models_of_its_own_configuration(job, tmp_path):
+    dense = settings_of(PRUNING["dense"], epochs=1)
+    train_block(**job | {"settings": dense})
+    tuned = {name: str(tmp_path / "tuned" / f"{name}.safetensors") for name in NAMES}
+    settings = settings_of(PRUNING["static"], epochs=1)
+    job |= {"initial": job["outputs"], "outputs": tuned}
+    with pytest.raises(ArtefactError, match=r"shadow-00-0\.safetensors: .*configuration has: seed"):
+        train_block(**job | {"settings": settings | {"pretraining": dense | {"seed": 1}}})
+    train_block(**job | {"settings": settings | {"pretraining": dense}})
+    assert len(states(job)) == len(NAMES)

@@ -14,11 +14,14 @@ _BATCH = 2
 
 
 class _Recorder(TorchFunctionMode):
-    """Writes down each function of torch that is called, with the shapes it is about."""
+    """Writes down each function of torch that is called, with the tensors it takes and gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the tensors that are there at first, by name."""
         super().__init__()
         self.operations: list[str] = []
+        # With the tensors themselves: were one freed, another could get its id.
+        self._sources = {id(tensor): (name, tensor) for name, tensor in tensors.items()}
 
     def __torch_function__(
         self,
@@ -27,26 +30,42 @@ class _Recorder(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        shown = [self._shown(value) for value in (*args, *(kwargs or {}).values())]
         found = func(*args, **(kwargs or {}))
+        tensors = [
+            t
+            for t in (found if isinstance(found, tuple | list) else [found])
+            if isinstance(t, Tensor)
+        ]
         name = resolve_name(func) or str(func)
-        if isinstance(found, Tensor) and not name.endswith("__get__"):
-            shown = [_shown(value) for value in (*args, *(kwargs or {}).values())]
-            self.operations.append(f"{name}({', '.join(shown)}) -> {_shown(found)}")
+        if tensors and not name.endswith("__get__"):
+            shapes = ", ".join(_shape(tensor) for tensor in tensors)
+            self.operations.append(f"{name}({', '.join(shown)}) -> {shapes}")
+            source = f"#{len(self.operations)}"
+            for part, tensor in enumerate(tensors):
+                label = source if len(tensors) == 1 else f"{source}.{part}"
+                self._sources[id(tensor)] = label, tensor
         return found
 
+    def _shown(self, value: Any) -> str:
+        if isinstance(value, Tensor):
+            return f"{self._sources.get(id(value), '?')[0]}:{_shape(value)}"
+        if isinstance(value, tuple | list):
+            return f"[{', '.join(self._shown(part) for part in value)}]"
+        return str(value) if isinstance(value, bool | int | float | str) else "-"
 
-def _shown(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return "x".join(str(size) for size in value.shape) or "scalar"
-    return str(value) if isinstance(value, bool | int | float | str | tuple | list) else "-"
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(str(size) for size in tensor.shape) or "scalar"
 
 
 @torch.no_grad()
 def structure(network: nn.Module, input_shape: Sequence[int]) -> list[str]:
     """The operations of a network's forward pass in evaluation mode.
 
-    Nothing is computed. Functions of torch count with their settings and with the shapes of their
-    tensors, so another activation, stride or width is another structure; names of modules do not.
+    Functions of torch count with their settings, with the shapes of their
+    tensors, and with what gave these (`#3` is the result of the third operation), so another
+    activation, stride, width or shortcut is another structure.
 
     Args:
         network: on any device; left as it was.
@@ -55,17 +74,15 @@ def structure(network: nn.Module, input_shape: Sequence[int]) -> list[str]:
     Returns:
         One line for each operation, in order.
     """
-    training = network.training
+    training = {module: module.training for module in network.modules()}
     network.eval()
-    # On no device: parameters by name stand in for the network's own.
-    tensors = {
-        name: tensor.to("meta")
-        for name, tensor in (*network.named_parameters(), *network.named_buffers())
-    }
-    inputs = torch.empty(_BATCH, *input_shape, device="meta")
-    with _Recorder() as recorder:
-        torch.func.functional_call(network, tensors, (inputs,))
-    network.train(training)
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    # Computed, as two images take less time than it takes to load the device `meta`.
+    inputs = torch.zeros(_BATCH, *input_shape, device=next(iter(tensors.values())).device)
+    with _Recorder(tensors | {"input": inputs}) as recorder:
+        network(inputs)
+    for module, before in training.items():
+        module.training = before
     return recorder.operations
 
 
@@ -110,7 +127,7 @@ def _differences(
         yield f"only {where} has {name}"
     for name, tensor in own.items():
         if state[name].shape != tensor.shape:
-            shapes = f"{_shown(state[name])} in the file, {_shown(tensor)} in the present network"
+            shapes = f"{_shape(state[name])} in the file, {_shape(tensor)} in the present network"
             yield f"{name} is {shapes}"
     for number, (one, other) in enumerate(zip_longest(found, present), start=1):
         if one != other:

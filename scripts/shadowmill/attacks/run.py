@@ -4,9 +4,10 @@ Legend: T targets, M shadows, N examples of the pool.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +97,8 @@ def run_attack(
     attack: str,
     target_scores: Sequence[str],
     shadow_scores: Sequence[str],
+    target_training: Mapping[str, Any],
+    shadow_training: Mapping[str, Any],
     adversary: str,
     drop_unhealthy: bool,
     data_path: str | None,
@@ -107,6 +110,8 @@ def run_attack(
         attack: name in `ATTACKS`.
         target_scores: score files of the targets.
         shadow_scores: score files of the shadows.
+        target_training: settings with which the configuration has the targets trained.
+        shadow_training: and the shadows.
         adversary: `adaptive`; who trained the shadows otherwise, `non_adaptive` or `original`; or
             `shared` if the shadows are those of another study, whose targets are made otherwise.
         drop_unhealthy: whether shadows that did not converge are left out.
@@ -114,7 +119,8 @@ def run_attack(
         output: HDF5 file to write.
 
     Raises:
-        ArtefactError: a file is damaged or does not belong to the others.
+        ArtefactError: a file is damaged or does not belong to the others, or its models were
+            trained otherwise than the configuration says.
     """
     start = time.monotonic()
     row = ATTACKS[attack]
@@ -122,13 +128,11 @@ def run_attack(
     reader = f"the attack {attack}"
     targets = read_scores(target_scores, further=further, reader=reader)
     shadows = read_scores(shadow_scores, further=further, reader=reader)
-    check_same_settings(
-        target_scores[0],
-        targets.training_settings,
-        shadow_scores[0],
-        shadows.training_settings,
-        ignored=_TREATMENT[adversary],
-    )
+    configured, made = _split(targets.training_settings)
+    check_same_settings(target_scores[0], configured, "the configuration", target_training)
+    configured, own = _split(shadows.training_settings)
+    check_same_settings(shadow_scores[0], configured, "the configuration", shadow_training)
+    check_same_settings(shadow_scores[0], own, target_scores[0], made)
     examples = _features(data_path, targets.phi_MNA.shape[1]) if "features" in row.needs else {}
     bank = bank_of(shadows, **examples)
     if drop_unhealthy:
@@ -159,13 +163,10 @@ def run_attack(
     )
 
 
-# Settings in which an adversary's shadows may differ from the targets.
-_TREATMENT = {
-    "adaptive": (),
-    "shared": (),
-    "non_adaptive": ("defense",),
-    "original": ("defense", "pruning", "recipe", "pretraining"),
-}
+def _split(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a configuration says of training, and what only the models themselves tell."""
+    made = {name: settings.get(name) for name in ("precision", "data_digest")}
+    return {name: value for name, value in settings.items() if name not in made}, made
 
 
 def _features(data_path: str, pool_size: int) -> dict[str, np.ndarray]:
@@ -191,15 +192,11 @@ def read_attack(path: str) -> AttackScores:
     """Read an attack file.
 
     Raises:
-        ArtefactError: the file is missing or damaged, or holds another attack than it is named for.
+        ArtefactError: the file is missing or damaged, or holds another attack, or one of another
+            adversary, than it is named for.
     """
     with storage.open_hdf5(path) as file:
-        found = storage.attribute(file).get("settings", {}).get("attack")
-        if found not in (None, Path(path).stem):
-            raise ArtefactError(
-                f"{path}: it holds the attack {found}. It was copied or renamed. Delete it and "
-                "rerun the workflow."
-            )
+        _check_name(path, storage.attribute(file).get("settings", {}))
         return AttackScores(
             targets=tuple(file["targets"]),
             shadows=tuple(file["shadows"]),
@@ -208,4 +205,28 @@ def read_attack(path: str) -> AttackScores:
             leave_one_out_MN=file["leave_one_out"],
             shadow_roles_MN=file["shadow_roles"],
             adversary=storage.attribute(file, "adversary"),
+        )
+
+
+# Whose attacks have a folder of their own.
+_IN_FOLDERS = ("non_adaptive", "original")
+
+
+def _check_name(path: str, found: Mapping[str, Any]) -> None:
+    """Refuse an attack under the name of another one, or in the folder of another adversary.
+
+    Args:
+        path: of the file.
+        found: `attack` and `adversary`, if the file says them.
+    """
+    folder, attack = Path(path).parent.name, Path(path).stem
+    other = (
+        folder != found.get("adversary")
+        if folder in _IN_FOLDERS
+        else (found.get("adversary") in _IN_FOLDERS)
+    )
+    if found and (other or found["attack"] != attack):
+        raise ArtefactError(
+            f"{path}: it holds the attack {found['attack']}, {found['adversary']}. It was copied "
+            "or renamed. Delete it and rerun the workflow."
         )

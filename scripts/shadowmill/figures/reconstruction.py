@@ -198,8 +198,8 @@ def plot_sweep(table_path: str, parameter: str, outputs: Sequence[str]) -> None:
     if chosen.empty:
         varied = ", ".join(sorted(table["parameter"].dropna().astype(str).unique())) or "nothing"
         raise ArtefactError(
-            f"{table_path}: no setting varies {parameter!r}, its settings vary {varied}. Delete it "
-            "and rerun the workflow, or choose another parameter."
+            f"{table_path}: no setting varies {parameter!r}, its settings vary {varied}. Move "
+            "it elsewhere and rerun the workflow, or choose another parameter."
         )
     settings = list(chosen.groupby(["dataset", "task"], sort=False))
     below = [*_SWEEP_FPRS.values(), style.CHANCE["label"]]

@@ -15,7 +15,7 @@ from shadowmill import devices, progress, storage
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import array_digest, provenance
+from shadowmill.provenance import array_digest, differing, provenance
 from shadowmill.reconstruction.backbones.files import BackboneFile, read_backbone
 from shadowmill.reconstruction.backbones.networks import FeatureNetwork
 from shadowmill.reconstruction.images import to_inputs
@@ -48,6 +48,7 @@ def extract(
     *,
     data_path: str,
     backbone_path: str,
+    settings: Mapping[str, Any],
     output: str,
     execution: Mapping[str, Any],
     threads: int,
@@ -60,18 +61,25 @@ def extract(
     Args:
         data_path: the prepared data set, of images.
         backbone_path: the network, as `pretraining.pretrain` writes it.
+        settings: with which the configuration has it made.
         output: HDF5 file to write: `features` (n, d) float32, and the attributes `data_digest`,
             `digest`, `backbone_identity` and `backbone_settings`.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
     Raises:
-        ArtefactError: a file is missing or damaged, the network takes images of more or fewer
-            channels, or its features are no finite numbers.
+        ArtefactError: a file is missing or damaged, the network was made with other settings or
+            takes images of more or fewer channels, or its features are no finite numbers.
     """
     start = time.monotonic()
     device = devices.claim(execution["device"], threads)
     data, backbone = load_data(data_path), read_backbone(backbone_path)
+    if fields := differing(backbone.provenance["settings"], settings):
+        raise ArtefactError(
+            f"{backbone_path}: this backbone was made with other settings than the configuration "
+            f"has: {', '.join(fields)}. It was copied here, or the configuration was changed. "
+            "Delete it to make it again, or restore the configuration."
+        )
     _check_channels(data, backbone, backbone_path)
     values_nd = _features(data, backbone.network(backbone_path), backbone, device)
     if not np.isfinite(values_nd).all():

@@ -84,6 +84,8 @@ def read_reconstructor(path: str | Path) -> ReconstructorFile:
     """
     state, metadata = storage.read_tensors(path)
     if metadata.keys() != {"interface", "provenance", "curve"}:
-        raise ArtefactError(f"{path}: not a reconstructor of this workflow. Delete it and rerun.")
+        raise ArtefactError(
+            f"{path}: a file of this workflow, but no reconstructor. Delete it and rerun."
+        )
     interface = Interface(**metadata["interface"])
     return ReconstructorFile(state, interface, metadata["provenance"], metadata["curve"])

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,14 +163,13 @@ def read_shards(paths: Sequence[str]) -> Shards:
     """Read shards that belong together, at least one.
 
     Raises:
-        ArtefactError: a file is missing, damaged or made by another version of the code; or two
-            differ in their settings, split or features, or have the same permutation seed.
+        ArtefactError: a file is missing, damaged, made by another version of the code or named for
+            other heads; or two differ in their settings, split or features.
     """
     headers = [_read_header(path) for path in paths]
     for path, header in zip(paths, headers, strict=True):
         _check_alike(path, header, paths[0], headers[0])
     seeds = [header.permutation_seed for header in headers]
-    _check_distinct(paths, seeds)
     counts = [header.num_heads for header in headers]
     arrays = {
         name: np.empty((sum(counts), *shape), _INTEGERS.get(name, np.float32))
@@ -218,6 +218,7 @@ def _read_header(path: str) -> _Header:
             f"{path}: made by version {version} of the training of heads, and this is version "
             f"{HEADS_VERSION}. Delete it and rerun."
         )
+    _check_name(path, shared["split"], permutation_seed)
     lengths = {shape[0] for shape in shapes.values()}
     if "indices" not in shapes or len(lengths) != 1:
         raise ArtefactError(f"{path}: not the heads of one shard. Delete it and rerun.")
@@ -236,15 +237,14 @@ def _check_alike(path: str, header: _Header, first_path: str, first: _Header) ->
         )
 
 
-def _check_distinct(paths: Sequence[str], seeds: Sequence[int]) -> None:
-    path_of: dict[int, str] = {}
-    for path, seed in zip(paths, seeds, strict=True):
-        if seed in path_of:
-            raise ArtefactError(
-                f"{path}: its permutation seed is {seed}, as is that of {path_of[seed]}: they hold "
-                "the same heads. Delete the one whose name says otherwise and rerun."
-            )
-        path_of[seed] = path
+def _check_name(path: str, split: str, permutation_seed: int) -> None:
+    """Refuse a shard under the name of another one: files are named SPLIT-SEED."""
+    named_split, _, seed = Path(path).stem.rpartition("-")
+    if named_split != split or not seed.isdecimal() or int(seed) != permutation_seed:
+        raise ArtefactError(
+            f"{path}: it holds the heads of permutation seed {permutation_seed} of the {split} "
+            "split. It was copied or renamed. Delete it and rerun the workflow."
+        )
 
 
 class HeadStore:

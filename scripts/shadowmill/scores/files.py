@@ -3,7 +3,7 @@
 Legend: M models, N examples of the pool, A queries.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
 from shadowmill.names import shadow_names
+from shadowmill.provenance import differing
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.scores import CURVATURE_ESTIMATORS
 
@@ -145,8 +146,7 @@ def _check_block(path: str | Path, models: Sequence[str]) -> None:
         ArtefactError: names the models.
     """
     block = Path(path).stem
-    named = [block] if block.startswith("target") else shadow_names(block, len(models))
-    if list(models) != named:
+    if list(models) not in ([block], shadow_names(block, len(models))):
         raise ArtefactError(
             f"{path}: it holds {', '.join(models)}, which are not the models of {block}. It was "
             "copied or renamed. Delete it and rerun the workflow."
@@ -157,27 +157,20 @@ def check_same_settings(
     path: str,
     found: dict[str, Any],
     first: str,
-    expected: dict[str, Any],
-    ignored: Sequence[str] = (),
+    expected: Mapping[str, Any],
 ) -> None:
     """Refuse models that were not all trained in the same way.
 
     Args:
         path: the file in question.
         found: its training settings.
-        first: another file.
+        first: another file, or what else says how they should have been trained.
         expected: the settings of that one.
-        ignored: fields that may differ.
 
     Raises:
         ArtefactError: the settings differ; names the fields.
     """
-    fields = sorted(
-        key
-        for key in (found.keys() | expected.keys()) - set(ignored)
-        if found.get(key) != expected.get(key)
-    )
-    if fields:
+    if fields := differing(found, expected):
         raise ArtefactError(
             f"{path}: its models were trained with other settings than those of {first}: "
             f"{', '.join(fields)}. Delete the older models and rerun."

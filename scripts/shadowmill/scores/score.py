@@ -50,6 +50,7 @@ def score_block(
     models: Mapping[str, str],
     output: str,
     settings: Mapping[str, Any],
+    training: Mapping[str, Any],
     execution: Mapping[str, Any],
     threads: int,
 ) -> None:
@@ -69,16 +70,18 @@ def score_block(
             they are there, `max_phi` asks for φ of the most probable class, (E, N, A) float32, and
             `curvature`, unless None, for an array `curvature_{estimator}` (E, N, A) float32 of each
             of its `estimators`, from as many `probes` with steps of `step`.
+        training: settings with which the configuration has the models trained.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
     Raises:
-        ArtefactError: a model file is damaged or was trained on other data or members.
+        ArtefactError: a model file is damaged, or was trained on other data or members or with
+            other settings.
     """
     start = time.monotonic()
     device = devices.claim(execution["device"], threads)
     data, matrix = load_data(data_path), roles.load(roles_path, models)
-    files, training_settings = _read_block(models, matrix, data)
+    files, training_settings = _read_block(models, matrix, data, training)
     made = [file.provenance for file in files.values()]
     stacked = is_stacked(training_settings["architecture"], execution["stacking"], device.type)
     size = matrix.roles_MN.shape[1]
@@ -132,15 +135,16 @@ def _check_finite(phi: np.ndarray, paths: Sequence[str]) -> None:
 
 
 def _read_block(
-    models: Mapping[str, str], matrix: RoleMatrix, data: Data
+    models: Mapping[str, str], matrix: RoleMatrix, data: Data, training: Mapping[str, Any]
 ) -> tuple[dict[str, ModelFile], dict[str, Any]]:
     """The models by path, in the order of the role matrix, and how all of them were trained."""
     files = {
-        models[name]: read_matching(models[name], name, data, roles_N)
+        models[name]: read_matching(models[name], name, data, roles_N, training)
         for name, roles_N in zip(matrix.models, matrix.roles_MN, strict=True)
     }
     trained = {
-        path: file.provenance["settings"] | {"precision": file.provenance["precision"]}
+        path: file.provenance["settings"]
+        | {key: file.provenance[key] for key in ("precision", "data_digest")}
         for path, file in files.items()
     }
     first = next(iter(trained))

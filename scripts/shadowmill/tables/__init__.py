@@ -41,7 +41,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise ArtefactError(
             f"{path}: cannot be read as a table ({str(error).strip()}). "
-            "Delete it and rerun the workflow."
+            "Move it elsewhere and rerun the workflow, which makes it again."
         ) from error
 
 

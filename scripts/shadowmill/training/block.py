@@ -69,7 +69,8 @@ def train_block(
         BusyError: another job trains the same models.
         Interrupted: asked to stop by a signal; a checkpoint was written.
         TrainingError: a model diverged.
-        ArtefactError: a model to start from is damaged or was trained on other data or members.
+        ArtefactError: a model to start from is damaged or was trained on other data or members or
+            with other settings.
     """
     device = devices.claim(execution["device"], threads)
     job = _Job.of(
@@ -173,7 +174,9 @@ def _train_group(
 ) -> None:
     """Train models at once and keep them in the state folder, unless they are there."""
     start = {
-        spec.name: read_matching(initial[spec.name], spec.name, job.data, job.roles_N(spec))
+        spec.name: read_matching(
+            initial[spec.name], spec.name, job.data, job.roles_N(spec), job.settings["pretraining"]
+        )
         for spec in group
         if initial
     }

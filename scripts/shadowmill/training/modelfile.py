@@ -11,7 +11,7 @@ from torch import Tensor
 from shadowmill import storage
 from shadowmill.data.store import Data
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import array_digest
+from shadowmill.provenance import array_digest, differing
 from shadowmill.pruning.masks import check_masks
 
 _MASK = "mask."
@@ -66,7 +66,9 @@ def read_model(path: str | Path) -> ModelFile:
     return ModelFile(state, masks, metadata["provenance"], metadata["history"])
 
 
-def read_matching(path: str, name: str, data: Data, roles_N: np.ndarray) -> ModelFile:
+def read_matching(
+    path: str, name: str, data: Data, roles_N: np.ndarray, settings: Mapping[str, Any]
+) -> ModelFile:
     """Read a model that was trained on these data, with this row of the role matrix.
 
     Args:
@@ -74,10 +76,11 @@ def read_matching(path: str, name: str, data: Data, roles_N: np.ndarray) -> Mode
         name: of the model.
         data: the data set.
         roles_N: (N,) int8.
+        settings: of its training, as the configuration has them.
 
     Raises:
         ArtefactError: as for `read_model`, or it is another model, or trained on other data or
-            members.
+            members or with other settings.
     """
     file = read_model(path)
     if file.provenance["model"] != name:
@@ -94,4 +97,10 @@ def read_matching(path: str, name: str, data: Data, roles_N: np.ndarray) -> Mode
                 f"{path}: this model was trained on {what}. Delete it to train it again, or "
                 "restore what it was trained with."
             )
+    if fields := differing(file.provenance["settings"], settings):
+        raise ArtefactError(
+            f"{path}: this model was trained with other settings than the configuration has: "
+            f"{', '.join(fields)}. It was copied here, or the configuration was changed. Delete it "
+            "to train it again, or restore the configuration."
+        )
     return file

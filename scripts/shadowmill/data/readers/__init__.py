@@ -143,5 +143,5 @@ def download_archive(url: str, name: str, root: Path, page: str) -> None:
         if storage.is_full(error):
             raise storage.disk_full(error, root / archive.stem) from error
         raise DataError(
-            f"{archive}: cannot be unpacked ({error}). Delete it and fetch it again."
+            f"{archive}: cannot be unpacked ({error}). Move it elsewhere and fetch it again."
         ) from error

@@ -83,7 +83,7 @@ def read_backbone(path: str | Path) -> BackboneFile:
         return BackboneFile(state, **metadata)
     except TypeError as error:
         raise ArtefactError(
-            f"{path}: not a backbone of this workflow. Delete it and rerun."
+            f"{path}: a file of this workflow, but no backbone. Delete it and rerun."
         ) from error
 
 
