@@ -7,6 +7,7 @@ of the driver looks at them.
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ def watch_slurm(workflow: Any) -> None:
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
-    _tell_of_interrupts()
+    _tell_of_interrupts(workflow.executor_settings.jobname_prefix)
     if workflow.executor_settings.status_command == "sacct":  # the others leave no traces
 
         def submitted() -> int:
@@ -43,12 +44,18 @@ def watch_slurm(workflow: Any) -> None:
         threading.Thread(target=_watch, args=(submitted, MINUTES), daemon=True).start()
 
 
-def _tell_of_interrupts() -> None:
-    """After Ctrl-C the commands wait for Slurm no longer, or the driver could not end."""
+def _tell_of_interrupts(prefix: str) -> None:
+    """After Ctrl-C the commands wait for Slurm no longer, or the driver could not end.
+
+    And all jobs of the run are cancelled by its name, under which the commands keep their numbers:
+    the plugin (2.8.0) knows of none while it asks for their states.
+    """
     before = signal.getsignal(signal.SIGINT)
 
     def stop(number: int, frame: FrameType | None) -> None:
         (FOLDER / "stopped").touch()
+        for run in FOLDER.glob(f"{prefix}*"):
+            subprocess.Popen(["scancel", "--quiet", f"--name={run.name}"])
         if callable(before):
             before(number, frame)
 

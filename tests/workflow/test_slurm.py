@@ -277,7 +277,28 @@ def test_submission_waits_only_where_waiting_helps(tmp_path, allow):
     assert "job submit limit" in submit(tmp_path, "d", expect=1)
 
 
-def test_job_that_slurm_has_forgotten_has_ended(tmp_path):
-    (tmp_path / ".snakemake/shadowmill-slurm").mkdir(parents=True)
-    (tmp_path / ".snakemake/shadowmill-slurm/run").write_text("999999\n")
-    assert states(tmp_path)["999999"] == "COMPLETED", "its outputs tell how"
+@pytest.mark.parametrize(("left", "state"), [("0", "COMPLETED"), ("1", "FAILED"), ("", "FAILED")])
+def test_job_that_slurm_has_forgotten_ended_as_it_says(tmp_path, left, state):
+    """One that says nothing was lost before it began: old outputs are no result of it."""
+    folder = tmp_path / ".snakemake/shadowmill-slurm"
+    folder.mkdir(parents=True)
+    (folder / "run").write_text("999999\n")
+    if left:
+        (folder / "ended-999999").write_text(f"{left}\n")
+    assert states(tmp_path)["999999"] == state
+
+
+def test_jobs_leave_their_exit_status(tmp_path):
+    (tmp_path / ".snakemake").mkdir()
+    source = f". {ROOT}/profiles/slurm/exit_status.sh"
+    for job, command in (
+        ("7", "true"),
+        ("8", "exit 3"),
+        ("9", f"env SLURM_STEP_ID=0 sh -c '{source}'"),
+    ):
+        script = tmp_path / "script"
+        script.write_text(f"#!/bin/sh\n{source} && {command}\n")
+        environment = os.environ | {"SLURM_JOB_ID": job}
+        subprocess.run(["sh", script], cwd=tmp_path, env=environment)
+    left = {path.name: path.read_text() for path in tmp_path.glob(".snakemake/*/ended-*")}
+    assert left == {"ended-7": "0\n", "ended-8": "3\n", "ended-9": "0\n"}
