@@ -40,11 +40,8 @@ def small(digits, monkeypatch):
 
 def write(path, network, architecture="tiny_cnn", channels=1, image_size=8):
     """Write a backbone and return it in evaluation mode."""
-    facts = {
-        "identity": "1dea",
-        "settings": {"architecture": architecture, "seed": 1},
-        "structure": structure(network, (channels, image_size, image_size)),
-    }
+    facts = {"identity": "1dea", "settings": {"architecture": architecture, "seed": 1}}
+    facts["structure"] = structure(network, (channels, image_size, image_size))
     write_backbone(path, BackboneFile(network.whole_state(), channels, image_size, 5, facts, {}))
     return network.eval()
 
