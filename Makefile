@@ -7,7 +7,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup quickstart report test lint benchmark gpu-check rulegraph upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
+.PHONY: help setup quickstart report test test-slow lint benchmark gpu-check rulegraph upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -39,7 +39,10 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
 test: $(INSTALLED)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: $(INSTALLED)  ## the tests that take minutes each: outages and limits of a Slurm with accounting
+	@OMP_NUM_THREADS=1 python -m pytest -m slow
 
 lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter
 	ruff check . && ruff format --check .

@@ -199,6 +199,7 @@ if snakemake.wildcards.get("shadow_block") == "00":
 """
 
 
+@pytest.mark.slow
 def test_few_jobs_allowed(checkout, allow):
     """Nothing fails, nothing is done twice where Slurm takes two jobs at a time.
 
@@ -222,6 +223,7 @@ def kill_daemons(*names):
         os.kill(int(pid), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_outage_of_slurm(checkout, accounting):
     """Jobs end, and are to be submitted, while neither daemon is there."""
     config = SMALL | {"recipes": {"short": SMALL["recipes"]["short"] | {"epochs": 200}}}
