@@ -20,6 +20,9 @@ rule score_block:
         examples=examples_of,
         settings=lambda wildcards: study_of(wildcards).score_settings,
         training=training_settings,
+        # Of the models too: where these are not kept, scores are all that shows what they were.
+        models_version=TRAINING_VERSION,
+        network=lambda wildcards: network_code(wildcards.architecture),
         models=lambda wildcards: study_of(wildcards).models(wildcards.block),
     script:
         "../scripts/score_models.py"
