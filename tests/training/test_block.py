@@ -170,7 +170,7 @@ def test_fine_tuning_starts_from_dense_models_of_its_own_configuration(job, tmp_
     dense = settings_of(PRUNING["dense"], epochs=1)
     train_block(**job | {"settings": dense})
     tuned = {name: str(tmp_path / "tuned" / f"{name}.safetensors") for name in NAMES}
-    settings = settings_of(PRUNING["static"], epochs=1)
+    settings = settings_of(PRUNING["static"], epochs=2)
     job |= {"initial": job["outputs"], "outputs": tuned}
     with pytest.raises(ArtefactError, match=r"shadow-00-0\.safetensors: .*configuration has: seed"):
         train_block(**job | {"settings": settings | {"pretraining": dense | {"seed": 1}}})
