@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import ArtefactError, BusyError, Interrupted, ShadowmillError
-from shadowmill.storage import disk_full, is_full
 
 # Ends the log of a job that would fail again in the same way.
 NO_RETRY = "Not tried again: it would end in the same way."

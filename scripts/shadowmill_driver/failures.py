@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import ShadowmillError
 from shadowmill.jobs import NO_RETRY
-from shadowmill.storage import disk_full, is_full, require_writable
+from shadowmill.storage import require_writable
 
 # Lines of a log that are shown.
 LAST_LINES = 15

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from shadowmill import storage
 from shadowmill.data import DATASETS
+from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import DataError
 
 
@@ -95,8 +95,8 @@ def download(fetch: Callable[[], Any], name: str, root: Path, page: str) -> Any:
     try:
         return fetch()
     except (OSError, RuntimeError) as error:
-        if storage.is_full(error):
-            raise storage.disk_full(error, root / name) from error
+        if is_full(error):
+            raise disk_full(error, root / name) from error
         reason = " ".join(str(error).split())  # torchvision's is of several lines
         raise DataError(
             f"{name}: not found in {root}, and it cannot be downloaded ({reason}). On a machine "
@@ -140,8 +140,8 @@ def download_archive(url: str, name: str, root: Path, page: str) -> None:
     try:
         extract_archive(archive, root)
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
-        if storage.is_full(error):
-            raise storage.disk_full(error, root / archive.stem) from error
+        if is_full(error):
+            raise disk_full(error, root / archive.stem) from error
         raise DataError(
             f"{archive}: cannot be unpacked ({error}). Move it elsewhere and fetch it again."
         ) from error
