@@ -320,5 +320,5 @@ def test_test_heads_must_be_test_heads(study):
 
 def test_other_files_are_no_reconstructors(study, tmp_path):
     module.storage.write_tensors(tmp_path / "x", {"a": torch.zeros(1)}, {"provenance": {}})
-    with pytest.raises(ArtefactError, match="not a reconstructor of this workflow"):
+    with pytest.raises(ArtefactError, match="of this workflow, but no reconstructor"):
         read_reconstructor(tmp_path / "x")

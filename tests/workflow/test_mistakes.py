@@ -94,7 +94,7 @@ def test_truncated_file_is_named_and_costs_nothing_else(finished, file, target):
     wanted.unlink()
     kept = sorted(path for path in finished.results.rglob("*.safetensors"))
     output = finished.run(f"{cell}/{target}", expect=1)
-    assert_clear(output, f"{cell}/{file}: cannot be read", "Delete it and rerun")
+    assert_clear(output, f"{cell}/{file}: cannot be read", "Move it elsewhere and rerun")
     assert sorted(path for path in finished.results.rglob("*.safetensors")) == kept
     damaged.unlink()
     finished.run(f"{cell}/{target}")
