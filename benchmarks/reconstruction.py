@@ -219,7 +219,8 @@ def write_inputs(folder: Path) -> tuple[str, str]:
     np.maximum(values_nd, 0, out=values_nd)
     features_path, data_path = str(folder / "features.h5"), str(folder / "data.h5")
     digest = array_digest(labels_n)
-    storage.write_hdf5(data_path, {"labels": labels_n}, {}, pool_size=pool_size, digest=digest)
+    facts = {"name": "data", "pool_size": pool_size, "digest": digest}
+    storage.write_hdf5(data_path, {"labels": labels_n}, {}, **facts)
     storage.write_hdf5(
         features_path,
         {"features": values_nd},

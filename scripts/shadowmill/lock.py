@@ -5,6 +5,7 @@ its process has ended, elsewhere when Slurm no longer knows its job as alive.
 """
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -14,9 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from shadowmill.errors import BusyError
 
 _NAME = "lock.json"
+# Seconds by which two readings of a process's start may differ: the clock is set now and then.
+_CLOCK = 60
 # Seconds that Slurm may take to answer.
 _PATIENCE = 60
 
@@ -87,7 +92,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _this_job() -> dict[str, Any]:
     return {
         "host": platform.node(),
-        "boot": _boot(),
         "pid": os.getpid(),
         "started": _started(os.getpid()),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -95,18 +99,14 @@ def _this_job() -> dict[str, Any]:
     }
 
 
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this machine was started, in ticks since boot; None if there is none."""
+def _started(pid: int) -> float:
+    """When a process of this machine was started, in seconds since the epoch; never: NaN."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    state, *rest = text.rpartition(")")[2].split()  # the name before may hold spaces
-    return None if state in "ZX" else rest[18]
+        process = psutil.Process(pid)
+        gone = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return math.nan if gone else process.create_time()
+    except psutil.NoSuchProcess:
+        return math.nan
 
 
 def _alive(holder: dict[str, Any], own: dict[str, Any]) -> str:
@@ -114,8 +114,9 @@ def _alive(holder: dict[str, Any], own: dict[str, Any]) -> str:
     if not holder:
         return ""
     if holder["host"] == own["host"]:
-        runs = holder["boot"] == own["boot"] and _started(holder["pid"]) == holder["started"]
-        return "it runs" if runs else ""
+        # A number is given to another process some day, at the latest after a reboot.
+        apart = abs(_started(holder["pid"]) - holder["started"])
+        return "it runs" if apart < _CLOCK else ""
     if holder["slurm_job"] is None:
         return f"whether it still runs only {holder['host']} knows"
     if holder["slurm_job"] == own["slurm_job"]:

@@ -179,7 +179,7 @@ def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path,
 
 def prepared(folder):
     """A data set of as many images of four pixels."""
-    path = str(folder / "data.h5")
+    path = str(folder / "few.h5")
     images = np.arange(NUM_EXAMPLES * 4, dtype=np.uint8).reshape(NUM_EXAMPLES, 2, 2, 1)
     facts = {"name": "few", "kind": "image", "pool_size": NUM_EXAMPLES, "digest": ""}
     arrays = {"images": images, "labels": LABELS, "mean": np.zeros(1), "std": np.ones(1)}

@@ -9,7 +9,7 @@ import pytest
 from shadowmill import storage
 from shadowmill.data import DATASETS, Dataset, readers
 from shadowmill.data.readers import Examples
-from shadowmill.data.store import load, prepare
+from shadowmill.data.store import load, num_examples, prepare
 from shadowmill.errors import ArtefactError, DataError
 
 POOL, TEST, CLASSES = 40, 12, 3
@@ -160,6 +160,13 @@ def test_digits_are_prepared_whole(tmp_path):
     assert data.inputs.shape == (1797, 8, 8, 1)
     assert data.pool_size == len(data.labels) == 1797
     assert data.num_classes == 10
+
+
+def test_another_data_set_under_the_name_is_refused(tmp_path):
+    prepare("digits", "unused", tmp_path / "location.h5")
+    for read in (load, lambda path: num_examples(path, "half")):
+        with pytest.raises(ArtefactError, match=r"location\.h5: it holds the data set digits"):
+            read(tmp_path / "location.h5")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -142,8 +142,9 @@ def example_files(tmp_path, request):
     shape = {"grey": (8, 8, 1), "colour": (8, 8, 3), "tabular": (11,)}[request.param]
     is_table = request.param == "tabular"
     inputs = random.integers(0, 2 if is_table else 256, (NUM_EXAMPLES + 5, *shape))
+    name = "location" if is_table else "digits"
     storage.write_hdf5(
-        tmp_path / "data.h5",
+        tmp_path / f"{name}.h5",
         {
             "features" if is_table else "images": inputs.astype("f4" if is_table else "u1"),
             "labels": np.arange(NUM_EXAMPLES + 5) % 2,
@@ -151,7 +152,7 @@ def example_files(tmp_path, request):
             "std": np.full(shape[-1], 0.3),
         },
         {},
-        name="location" if is_table else "digits",
+        name=name,
         kind="tabular" if is_table else "image",
         pool_size=NUM_EXAMPLES,
         class_names=["even", "odd"],
@@ -183,7 +184,7 @@ def example_files(tmp_path, request):
         "cell": Cell("main", "location", "mlp", "l1_unstructured-0.7+ppb-4")
         if is_table
         else Cell("main", "digits", "small_convnet", "static-0.9"),
-        "data_path": str(tmp_path / "data.h5"),
+        "data_path": str(tmp_path / f"{name}.h5"),
         "score_paths": [str(tmp_path / "shadow-00.h5")],
         "examples_path": str(tmp_path / "examples.csv"),
     }

@@ -37,7 +37,7 @@ def table_path(tmp_path):
 @pytest.fixture
 def names_path(tmp_path):
     path = tmp_path / "data.h5"
-    storage.write_hdf5(path, {}, {}, class_names=[f"breed no. {n}" for n in range(30)])
+    storage.write_hdf5(path, {}, {}, name="data", class_names=[f"breed no. {n}" for n in range(30)])
     return str(path)
 
 

@@ -29,8 +29,9 @@ def data_path(tmp_path, request):
     is_table = request.param == "tabular"
     random, shape = np.random.default_rng(3), (11,) if is_table else (8, 8, 3)
     inputs = random.integers(0, 2 if is_table else 256, (NUM_EXAMPLES, *shape))
+    name = "location" if is_table else "cifar100"
     storage.write_hdf5(
-        tmp_path / "data.h5",
+        tmp_path / f"{name}.h5",
         {
             "features" if is_table else "images": inputs.astype("f4" if is_table else "u1"),
             "labels": np.arange(NUM_EXAMPLES) % 2,
@@ -38,13 +39,13 @@ def data_path(tmp_path, request):
             "std": np.full(shape[-1], 0.3),
         },
         {},
-        name="location" if is_table else "cifar100",
+        name=name,
         kind=request.param,
         pool_size=NUM_EXAMPLES,
         class_names=["aquarium_fish", "apple"],
         digest="x",
     )
-    return str(tmp_path / "data.h5")
+    return str(tmp_path / f"{name}.h5")
 
 
 @pytest.fixture

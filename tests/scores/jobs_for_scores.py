@@ -110,7 +110,7 @@ def train(folder, settings, kind="image", keys=None, num_examples=POOL, validati
     """Train two models, a complementary pair if no keys are given."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = keys or {f"shadow-00-{k}": ["shadow", k] for k in range(2)}
-    data_path, roles_path = folder / "data.h5", folder / "roles.h5"
+    data_path, roles_path = folder / "digits.h5", folder / "roles.h5"
     write_digits(data_path, kind)
     roles.draw(roles_path, keys, num_examples, seed=0, validation=validation)
     models = {name: str(folder / "models" / f"{name}.safetensors") for name in keys}

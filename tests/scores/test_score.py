@@ -214,14 +214,14 @@ def test_without_an_official_test_set_its_numbers_are_undefined(sparse, tmp_path
     data = load(sparse.data_path)
     pool = {"images": data.inputs[:POOL], "labels": data.labels[:POOL]}
     found = sparse.score(
-        tmp_path / "shadow-00.h5", data_path=altered_data(sparse, tmp_path / "data.h5", pool)
+        tmp_path / "shadow-00.h5", data_path=altered_data(sparse, tmp_path / "digits.h5", pool)
     )
     assert np.isnan(found["test_accuracy"]).all()
     assert np.isnan(found["test_loss"]).all()
 
 
 def test_models_trained_on_other_data_are_refused(sparse, tmp_path):
-    other = altered_data(sparse, tmp_path / "data.h5", digest="another")
+    other = altered_data(sparse, tmp_path / "digits.h5", digest="another")
     path = re.escape(sparse.paths[FIRST])
     with pytest.raises(ArtefactError, match=f"{path}: .* another version of digits .*Delete it"):
         sparse.score(tmp_path / "shadow-00.h5", data_path=other)

@@ -24,7 +24,7 @@ def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
         write_scores("shadow-01", names[2:], shadow_roles[2:]),
     ]
     labels = np.random.default_rng(3).integers(10, size=shadow_roles.shape[1] + NUM_TEST)
-    storage.write_hdf5(tmp_path / "data.h5", {"labels": labels}, {})
+    storage.write_hdf5(tmp_path / "data.h5", {"labels": labels}, {}, name="data")
     examples.tabulate(
         cell,
         attack="lira_online",

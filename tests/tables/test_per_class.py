@@ -25,7 +25,7 @@ def few_replicates(monkeypatch):
 def labels(tmp_path, shadow_roles):
     count = shadow_roles.shape[1] + NUM_TEST
     labels_N = np.random.default_rng(3).integers(CLASSES, size=count)
-    storage.write_hdf5(tmp_path / "data.h5", {"labels": labels_N}, {})
+    storage.write_hdf5(tmp_path / "data.h5", {"labels": labels_N}, {}, name="data")
     return labels_N[: shadow_roles.shape[1]]
 
 

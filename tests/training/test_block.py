@@ -111,9 +111,17 @@ def wait_for(path, process, seconds=60):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
-@pytest.mark.parametrize("stacking", ["stacked", "sequential"])
-def test_interrupted_job_continues_to_the_same_models(job, tmp_path, number, stacking):
+@pytest.mark.parametrize(
+    ("stacking", "number"),
+    [
+        ("stacked", signal.SIGTERM),
+        ("stacked", signal.SIGUSR1),
+        ("stacked", signal.SIGKILL),
+        ("sequential", signal.SIGTERM),
+        ("sequential", signal.SIGKILL),
+    ],
+)
+def test_interrupted_job_continues_to_the_same_models(job, tmp_path, stacking, number):
     job["settings"] = settings_of(PRUNING["dpf"], epochs=8)
     job["execution"] = EXECUTION | {"stacking": stacking}
     train_block(**job)

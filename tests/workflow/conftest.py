@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # With import-mode importlib, modules beside the tests are found through this.
 sys.path.append(str(Path(__file__).parent))
@@ -16,9 +17,16 @@ def fresh(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory):
-    checkout = Checkout.create(tmp_path_factory.mktemp("workflow") / "checkout")
-    checkout.run()
+def finished_once(tmp_path_factory, worker_id):
+    """One run for all the processes that run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    checkout, done = Checkout(shared / "finished_once"), shared / "finished_once.done"
+    with FileLock(shared / "finished_once.lock"):
+        if not done.exists():
+            Checkout.create(checkout.folder).run()
+            done.touch()
     return checkout
 
 

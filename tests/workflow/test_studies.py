@@ -16,27 +16,35 @@ from shadowmill.scores.files import read_scores
 SHIPPED = yaml.safe_load((ROOT / "workflow_config.yaml").read_text())
 
 
-def ran(folder, config, study):
+def ran(folder, config, *targets):
     checkout = Checkout.create(folder / "checkout", config)
-    checkout.run(study)
-    assert checkout.planned(study) == {}
+    checkout.run(*targets)
+    assert checkout.planned(*targets) == {}
     return checkout
+
+
+def tables(study, *names):
+    """Targets for when the figures, a job each, are not looked at."""
+    return [f"results/{study}/tables/{name}.csv" for name in names]
 
 
 def table(checkout, study, name):
     return pd.read_csv(checkout.results / study / "tables" / f"{name}.csv", keep_default_na=False)
 
 
-def without_networks():
-    """The shipped configuration, but for the attack of the small study that takes minutes."""
+def with_attacks(study, attacks):
+    """The shipped configuration with other attacks in one study."""
     config = copy.deepcopy(SHIPPED)
-    config["studies"]["pruning_attacks_small"]["attacks"].remove("nn")
+    config["studies"][study]["attacks"] = attacks
     return config
 
 
 @pytest.fixture(scope="module")
 def pruning_attacks(tmp_path_factory):
-    return ran(tmp_path_factory.mktemp("pruning"), without_networks(), "pruning_attacks_small")
+    attacks = SHIPPED["studies"]["pruning_attacks_small"]["attacks"]
+    # One takes minutes.
+    config = with_attacks("pruning_attacks_small", [name for name in attacks if name != "nn"])
+    return ran(tmp_path_factory.mktemp("pruning"), config, "pruning_attacks_small")
 
 
 def test_fine_tuned_models_have_the_sparsity_of_their_names(pruning_attacks):
@@ -94,21 +102,34 @@ def test_a_defence_faces_both_adversaries(pruning_attacks):
     assert (auc["value"].astype(float) > 0.55).all()
 
 
-def test_one_more_attack_trains_nothing_again(pruning_attacks, tmp_path):
+NN = "results/pruning_attacks_small/digits/resnet20/dense/attacks/nn.h5"
+
+
+@pytest.fixture
+def with_nn(pruning_attacks, tmp_path):
     checkout = pruning_attacks.copy(tmp_path / "checkout")
     checkout.configure(SHIPPED)
-    target = "results/pruning_attacks_small/digits/resnet20/dense/attacks/nn.h5"
+    return checkout
+
+
+def test_one_more_attack_trains_nothing_again(with_nn):
     # Networks want logits, which no other attack did.
-    assert checkout.planned(target) == {"score_block": 2, "attack_by_network": 1}
-    checkout.run(target)
-    scores = read_attack(str(checkout.folder / target))
+    assert with_nn.planned(NN) == {"score_block": 2, "attack_by_network": 1}
+
+
+@pytest.mark.slow
+def test_an_attack_by_networks_added_later(with_nn):
+    with_nn.run(NN)
+    scores = read_attack(str(with_nn.folder / NN))
     assert scores.score_TN.shape == (1, 1797)
     assert np.isfinite(scores.leave_one_out_MN).all()
 
 
 @pytest.fixture(scope="module")
 def defenses(tmp_path_factory):
-    return ran(tmp_path_factory.mktemp("defenses"), SHIPPED, "defenses_small")
+    wanted = tables("defenses_small", "membership_metrics", "training_results")
+    config = with_attacks("defenses_small", ["loss"])
+    return ran(tmp_path_factory.mktemp("defenses"), config, *wanted)
 
 
 def test_all_defences_are_trained_and_attacked(defenses):
@@ -167,7 +188,8 @@ OTHERS = SMALL | {
 def others(tmp_path_factory):
     checkout = Checkout.create(tmp_path_factory.mktemp("others") / "checkout", OTHERS)
     np.save(checkout.folder / "order.npy", np.arange(1797)[::-1])
-    checkout.run()
+    names = ("membership_metrics", "training_history", "examples")
+    checkout.run(*tables("subsets", "training_results"), *tables("unaware", *names))
     return checkout
 
 
@@ -247,7 +269,7 @@ def test_tables_of_features(tmp_path):
     }
     checkout = Checkout.create(tmp_path / "checkout", config)
     write_location(checkout.folder / "data")
-    checkout.run("tabular")
+    checkout.run(*tables("tabular", "training_results", "membership_metrics"))
     training = table(checkout, "tabular", "training_results")
     accuracy = training.groupby("variant")[["train_accuracy", "test_accuracy"]].mean()
     assert (accuracy > 0.9).all(axis=None)  # prototypes are easy

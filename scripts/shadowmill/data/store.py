@@ -1,6 +1,8 @@
 """Data sets as files of the workflow: results/data/{name}.h5."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +14,7 @@ from shadowmill import storage
 from shadowmill.data import DATASETS
 from shadowmill.data.listing import Record, listing, write_record
 from shadowmill.data.readers import Examples, check_sizes
-from shadowmill.errors import DataError
+from shadowmill.errors import ArtefactError, DataError
 from shadowmill.provenance import array_digest, digest, provenance
 
 _INPUTS = {"image": "images", "tabular": "features"}  # kind to name of the HDF5 data set
@@ -162,9 +164,9 @@ def load(path: str | Path) -> Data:
     """Read a prepared data set.
 
     Raises:
-        ArtefactError: the file is missing or damaged.
+        ArtefactError: the file is missing or damaged, or another data set's.
     """
-    with storage.open_hdf5(path) as file:
+    with opened(path) as file:
         kind = storage.attribute(file, "kind")
         return Data(
             name=storage.attribute(file, "name"),
@@ -187,11 +189,24 @@ def num_examples(path: str | Path, protocol: str) -> int:
         protocol: `half` is about the pool, `disjoint` also about the official test set.
 
     Raises:
-        ArtefactError: the file is missing or damaged.
+        ArtefactError: the file is missing or damaged, or another data set's.
     """
-    with storage.open_hdf5(path) as file:
+    with opened(path) as file:
         return (
             file.shape("labels")[0]
             if protocol == "disjoint"
             else storage.attribute(file, "pool_size")
         )
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[storage.Arrays]:
+    """A prepared data set, of the name that its file has."""
+    with storage.open_hdf5(path) as file:
+        name = storage.attribute(file, "name")
+        if name != Path(path).stem:
+            raise ArtefactError(
+                f"{path}: it holds the data set {name}. It was copied or renamed. Delete it and "
+                "rerun the workflow."
+            )
+        yield file

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS
+from shadowmill.data import store
 from shadowmill.figures import style
 from shadowmill.names import Variant
 from shadowmill.tables import read_csv
@@ -87,7 +88,7 @@ def _order(table: pd.DataFrame) -> np.ndarray:
 def _class_labels(data_path: str | None, order: np.ndarray) -> list[str]:
     if data_path is None:
         return ["⋮" if label == _GAP else f"class {label}" for label in order]
-    with storage.open_hdf5(data_path) as file:
+    with store.opened(data_path) as file:
         names = storage.attribute(file, "class_names")
     return ["⋮" if label == _GAP else names[label] for label in order]
 

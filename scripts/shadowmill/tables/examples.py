@@ -8,6 +8,7 @@ import pandas as pd
 from shadowmill import storage
 from shadowmill.attacks.exposure import exposure
 from shadowmill.attacks.run import bank_of, read_attack
+from shadowmill.data import store
 from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, read_csv, write_csv
@@ -38,7 +39,7 @@ def tabulate(
     shadows = read_scores(score_paths)
     columns = exposure(bank_of(shadows), read_attack(attack_path).leave_one_out_MN)
     member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
-    with storage.open_hdf5(data_path) as file:
+    with store.opened(data_path) as file:
         labels = file["labels"][: shadows.phi_MNA.shape[1]]
     table = pd.DataFrame(
         identity(cell)

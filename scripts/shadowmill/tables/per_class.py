@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowmill import storage
 from shadowmill.attacks.run import AttackScores, read_attack
+from shadowmill.data import store
 from shadowmill.metrics.bootstrap import class_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE
 from shadowmill.metrics.multiplicity import holm
@@ -40,7 +40,7 @@ def tabulate(cell: Cell, attack: str, data_path: str, attack_path: str, output: 
         output: CSV file to write.
     """
     scores = read_attack(attack_path)
-    with storage.open_hdf5(data_path) as file:
+    with store.opened(data_path) as file:
         labels_N = file["labels"][: scores.leave_one_out_MN.shape[1]]
     table = pd.DataFrame(list(_rows(scores, labels_N)))
     table = table.assign(attack=attack, adversary=scores.adversary)[_COLUMNS].astype(

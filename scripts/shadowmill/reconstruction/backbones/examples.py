@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shadowmill import storage
+from shadowmill.data import store
 from shadowmill.data.store import Data
 from shadowmill.errors import ConfigError
 from shadowmill.provenance import array_digest
@@ -77,7 +77,7 @@ class Examples:
 
 
 def _attributes(data: Data, data_path: str) -> np.ndarray:
-    with storage.open_hdf5(data_path) as file:
+    with store.opened(data_path) as file:
         if "attributes" not in file:
             raise ConfigError(
                 f"backbone: labels: attributes were asked for, but {data.name} has none. Use "
