@@ -60,7 +60,7 @@ def test_identity_follows_the_content_of_the_weights(job, tmp_path):
 @pytest.fixture
 def with_attributes(digits_path, tmp_path):
     """The digits with three attributes: the bits of the label."""
-    path = tmp_path / "attributes.h5"
+    path = tmp_path / "with_attributes" / "digits.h5"
     with storage.open_hdf5(digits_path) as file:
         arrays, facts = {name: file[name] for name in file}, dict(file.attributes)
     provenance = facts.pop("provenance")
