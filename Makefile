@@ -7,7 +7,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup quickstart report test test-slow lint benchmark gpu-check rulegraph upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
+.PHONY: help setup quickstart report test test-slow lint benchmark gpu-check rulegraph keys upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -39,7 +39,7 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
 test: $(INSTALLED)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m "not slow"
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(INSTALLED)  ## the tests that take minutes each: outages and limits of a Slurm with accounting
 	@OMP_NUM_THREADS=1 python -m pytest -m slow
@@ -57,6 +57,9 @@ gpu-check:  ## tests and speed of a GPU, on the torch that this machine has, int
 
 rulegraph: $(INSTALLED)  ## docs/rulegraph.svg, needs graphviz
 	snakemake --rulegraph -- pruning | dot -Tsvg > docs/rulegraph.svg
+
+keys: $(INSTALLED)  ## docs/keys.md, the reference of all keys of the configuration
+	@PYTHONPATH=scripts python -m shadowmill.config.reference > docs/keys.md
 
 upgrade:  ## newest versions of everything into envs/shadowmill.yaml; run the tests afterwards
 	$(PYTHON) -m venv --clear $(VENV)

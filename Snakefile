@@ -8,9 +8,6 @@ from snakemake.utils import min_version
 min_version("9.27.0")
 
 
-configfile: "workflow_config.yaml"
-
-
 report: "rules/report/workflow.rst"
 
 

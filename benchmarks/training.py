@@ -36,7 +36,7 @@ NETWORKS: dict[str, tuple[tuple[int, ...], int, tuple[str, ...], int, int, int]]
 def settings_of(architecture: str, variant: str, batch_size: int) -> dict[str, Any]:
     """The quickstart's settings with another network."""
     raw = yaml.safe_load((ROOT / "workflow_config.yaml").read_text(encoding="utf-8"))
-    study = load(raw, ROOT / "rules/config.schema.yaml").studies["quickstart"]
+    study = load(raw).studies["quickstart"]
     settings = study.training_settings(architecture, variant)
     return settings | {"recipe": settings["recipe"] | {"batch_size": batch_size}}
 

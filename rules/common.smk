@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Jobs and this file use the package of this checkout, whatever else is installed.
 SCRIPTS = f"{workflow.basedir}/scripts"
@@ -19,6 +20,7 @@ os.environ.update(
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load
+from shadowmill.config.written import require_text
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError
 from shadowmill.names import shadow_names
@@ -43,10 +45,25 @@ def users_mistakes():
         raise WorkflowError(str(error)) from None
 
 
+@contextmanager
+def mistakes_while_planning():
+    """The same in what rules ask functions for, whose exceptions get a traceback."""
+    try:
+        yield
+    except ShadowmillError as error:
+        logger.error(str(error))
+        sys.exit(1)
+
+
 with users_mistakes():
-    CONFIG = load(
-        config, f"{workflow.basedir}/rules/config.schema.yaml", workflow.configfiles
-    )
+    require_text("workflow_config.yaml")
+
+
+configfile: "workflow_config.yaml"
+
+
+with users_mistakes():
+    CONFIG = load(config, workflow.configfiles)
 
 STUDIES = CONFIG.studies
 BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]

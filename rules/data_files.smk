@@ -2,8 +2,6 @@
 
 from functools import cache
 
-from snakemake.logging import logger
-
 from shadowmill.data.listing import Content, folder_of, plan
 
 
@@ -24,11 +22,8 @@ PREPARED = [
 @cache
 def listing_of_set(dataset):
     """Another value if the files of a data set are not those that were prepared."""
-    try:
+    with mistakes_while_planning():
         planned = plan(dataset, folder_of(dataset, config["data"]), record_of(dataset))
-    except ShadowmillError as error:
-        logger.error(str(error))
-        sys.exit(1)  # Snakemake would show other exceptions here with their traceback
     if planned.note:
         logger.warning(planned.note)
     return planned.value

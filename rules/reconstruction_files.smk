@@ -6,6 +6,7 @@ from shadowmill.reconstruction import (
     HEADS_VERSION,
     RECONSTRUCTOR_VERSION,
 )
+from shadowmill.reconstruction.backbones import require_weights
 
 BACKBONES = CONFIG.backbones
 RECONSTRUCTIONS = CONFIG.reconstructions
@@ -49,9 +50,15 @@ def backbone_data(wildcards):
 
 
 def backbone_weights(wildcards):
-    """The file that a backbone starts from, if any; where it is missing, the job says so."""
-    weights = BACKBONES[wildcards.backbone]["weights"]
-    return [] if weights is None or not exists(weights) else [weights]
+    """The file that a backbone starts from, if any; once there is a backbone, it may go."""
+    backbone = BACKBONES[wildcards.backbone]
+    weights = backbone["weights"]
+    if weights is None or exists(weights):
+        return weights or []
+    if not exists(f"results/backbones/{wildcards.backbone}/model.safetensors"):
+        with mistakes_while_planning():
+            require_weights(weights, backbone["architecture"])
+    return []
 
 
 def features_of(reconstruction):

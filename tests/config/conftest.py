@@ -9,7 +9,6 @@ from shadowmill.config import load
 from shadowmill.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "rules" / "config.schema.yaml"
 
 # Small, valid, and with every optional part that a fault can hide in.
 VALID = yaml.safe_load("""
@@ -173,7 +172,7 @@ def raw():
 @pytest.fixture
 def read():
     """`load` with the workflow's own schema."""
-    return lambda raw: load(raw, SCHEMA)
+    return load
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Wrong form: one line for each fault, with its key, what was found and what is allowed."""
 
 import math
+from pathlib import Path
 
 import pytest
 
+from shadowmill.config.reference import reference
 from shadowmill.errors import ConfigError
 
 # Key to change, value, then parts of the one line that is expected: its key first.
@@ -81,108 +83,111 @@ ONE_FAULT = {
     "missing epochs": (
         "recipes.short.epochs",
         ...,
-        "recipes.short.epochs: missing; give integer",
+        "recipes.short.epochs: missing. How often each",
     ),
     "missing name of a schedule": (
         "recipes.short.schedule.name",
         ...,
         "recipes.short.schedule.name: missing",
-        "'constant', 'multistep', 'cosine', 'one_cycle'",
+        "multistep multiplies",
     ),
     "missing patience": (
         "recipes.stopped.early_stopping.patience",
         ...,
-        "recipes.stopped.early_stopping.patience: missing; give integer",
+        "recipes.stopped.early_stopping.patience: missing. So many epochs",
     ),
     "missing sizes": (
         "studies.prefixes.subsets.sizes",
         ...,
-        "studies.prefixes.subsets.sizes: missing; give array",
+        "studies.prefixes.subsets.sizes: missing. Numbers of training examples",
     ),
     # Values of another type.
     "text for a number": (
         "studies.main.num_shadows",
         "many",
         "studies.main.num_shadows: 'many'",
-        "integer",
+        "a whole number",
     ),
-    "a number that YAML reads as text": (
+    "text for a learning rate": (
         "recipes.short.learning_rate",
-        "1e-3",
-        "recipes.short.learning_rate: '1e-3'",
-        "YAML reads it as text: write 0.001",
+        "1e-3x",
+        "recipes.short.learning_rate: '1e-3x' is not a number. The largest learning rate",
     ),
-    "a small number that YAML reads as text": (
-        "recipes.short.learning_rate",
-        "5e-7",
-        "recipes.short.learning_rate: '5e-7'",
-        "YAML reads it as text: write 5.0e-07",
+    "a path with a variable that is not set": (
+        "data",
+        {"root": "$NOSUCHVAR/data"},
+        "data.root: '$NOSUCHVAR/data' names a variable that is not set",
     ),
-    "a fraction for a count": ("recipes.short.epochs", 7.5, "recipes.short.epochs: 7.5", "integer"),
+    "a fraction for a count": (
+        "recipes.short.epochs",
+        7.5,
+        "recipes.short.epochs: 7.5",
+        "a whole number",
+    ),
     "a truth value for a count": (
         "recipes.short.epochs",
         True,
         "recipes.short.epochs: True",
-        "integer",
+        "a whole number",
     ),
-    "a count for a truth value": ("keep_models", 1, "keep_models: 1", "boolean"),
+    "a count for a truth value": ("keep_models", 1, "keep_models: 1", "true or false"),
     "a truth value for a name": (
         "studies.main.datasets[0]",
         False,
         "studies.main.datasets[0]: False",
-        "string",
+        "text",
     ),
     "a number for a variant": (
         "studies.main.variants[1]",
         0.9,
         "studies.main.variants[1]: 0.9",
-        "string",
+        "text",
     ),
     "a list in the variants": (
         "studies.main.variants[1]",
         ["static-0.9"],
         "studies.main.variants[1]: ['static-0.9']",
-        "string",
+        "text",
     ),
-    "a name for a list": ("build", "main", "build: 'main'", "array"),
-    "a number for a recipe's name": ("studies.main.recipe", 1, "studies.main.recipe: 1", "string"),
+    "a name for a list": ("build", "main", "build: 'main'", "a list"),
+    "a number for a recipe's name": ("studies.main.recipe", 1, "studies.main.recipe: 1", "text"),
     "a patience alone": (
         "recipes.stopped.early_stopping",
         2,
-        "recipes.stopped.early_stopping: 2 is not of type object",
+        "recipes.stopped.early_stopping: 2 is not a mapping",
         "patience",
     ),
-    "a size alone": ("studies.prefixes.subsets", 9, "studies.prefixes.subsets: 9", "object"),
+    "a size alone": ("studies.prefixes.subsets", 9, "studies.prefixes.subsets: 9", "a mapping"),
     "text for a feedback": (
         "studies.main.pruning.dpf.feedback",
         "yes",
         "studies.main.pruning.dpf.feedback: 'yes'",
-        "boolean",
+        "true or false",
     ),
     "an epoch alone": (
         "studies.main.pruning.static",
         3,
         "studies.main.pruning.static: 3",
-        "object",
+        "a mapping",
     ),
-    "no studies": ("studies", None, "studies: None", "object"),
-    "no build": ("build", None, "build: None", "array"),
-    "a study without content": ("studies.other", None, "studies.other: None", "object"),
-    "a list of recipes": ("recipes", [], "recipes: []", "object"),
-    "a recipe that is a list": ("recipes.cycle", [1, 2], "recipes.cycle: [1, 2]", "object"),
+    "no studies": ("studies", None, "studies: None", "a mapping"),
+    "no build": ("build", None, "build: None", "a list"),
+    "a study without content": ("studies.other", None, "studies.other: None", "a mapping"),
+    "a list of recipes": ("recipes", [], "recipes: []", "a mapping"),
+    "a recipe that is a list": ("recipes.cycle", [1, 2], "recipes.cycle: [1, 2]", "a mapping"),
     "a schedule that is a name": (
         "recipes.cycle.schedule",
         "one_cycle",
         "recipes.cycle.schedule: 'one_cycle'",
-        "object",
+        "a mapping",
     ),
     "pruning without content": (
         "studies.other.pruning",
         None,
         "studies.other.pruning: None",
-        "object",
+        "a mapping",
     ),
-    "data without content": ("data", None, "data: None", "object"),
+    "data without content": ("data", None, "data: None", "a mapping"),
     # Values out of range.
     "a learning rate of 0": (
         "recipes.short.learning_rate",
@@ -250,7 +255,7 @@ ONE_FAULT = {
     "a device that does not exist": (
         "execution",
         {"device": "gpu"},
-        "execution.device: 'gpu' is not allowed. ",
+        "execution.device: 'gpu' is not allowed. Did you mean cuda? ",
         "Allowed: auto, cpu, cuda",
     ),
     "a compilation that does not exist": (
@@ -347,7 +352,7 @@ def test_one_fault_gives_one_line_that_helps(fault, case):
 @pytest.mark.parametrize("whole", [None, [], "text", 3])
 def test_a_configuration_that_is_no_mapping_is_refused(faults, whole):
     (line,) = faults(whole)
-    assert line.startswith(f"the whole: {whole!r} is not of type object")
+    assert line.startswith(f"the whole: {whole!r} is not a mapping")
 
 
 @pytest.mark.parametrize("key", ["learning_rate", "momentum", "weight_decay"])
@@ -383,3 +388,39 @@ def test_whole_numbers_written_with_a_point_mean_the_same_or_are_refused(
     numbers = [settings["recipe"]["epochs"], settings["recipe"]["batch_size"], settings["seed"]]
     numbers += [settings["pruning"]["epoch"], study.models_per_job, study.num_shadows]
     assert {type(number) for number in numbers} == {int}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("recipes.short.learning_rate", "1e-3", 0.001),  # text to YAML 1.1
+        ("recipes.short.epochs", "8", 8),
+        ("studies.main.models_per_job", "4", 4),
+        ("keep_models", "false", False),
+        ("recipes.short.nesterov", "True", True),
+    ],
+)
+def test_values_that_are_handed_over_as_text_mean_what_they_say(
+    raw, change, read, key, text, value
+):
+    change(key, text)
+    read(raw)
+    found = raw
+    for part in key.split("."):
+        found = found[part]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_paths_may_start_at_home_or_at_a_variable(raw, read, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    raw["data"] = {"root": "~/data", "roots": {"cifar10": "$SCRATCH/./cifar"}}
+    read(raw)
+    assert raw["data"] == {"root": "/home/me/data", "roots": {"cifar10": "/scratch/./cifar"}}
+
+
+def test_every_key_says_what_it_means_and_the_page_of_all_keys_is_up_to_date():
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    assert page == reference(), "run make keys"
+    assert " |  |" not in page

@@ -1,6 +1,7 @@
 """The road of reconstructions, on a small one: what runs, what is redone, and what is killed."""
 
 import signal
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -110,6 +111,16 @@ def test_too_few_examples_are_named(untouched):
         "--cores", "2", "--profile", "profiles/local", "--", target, expect=1
     )
     assert "1000" in output
+    assert "Traceback" not in output
+
+
+def test_weights_that_are_not_there_are_told_while_planning(untouched):
+    config = configuration()
+    backbone = config["reconstructions"][NAME]["backbone"]
+    config["backbones"][backbone]["weights"] = "~/nowhere.pth"
+    untouched.configure(config)
+    output = untouched.snakemake("-n", "--profile", "profiles/local", expect=1)
+    assert f"{Path.home()}/nowhere.pth: no such file. Name a backbone" in output
     assert "Traceback" not in output
 
 

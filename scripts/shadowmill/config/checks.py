@@ -1,4 +1,4 @@
-"""Checks of the configuration that a schema cannot make: names that exist, numbers that agree."""
+"""Checks of the configuration that no section makes alone: names that exist, numbers that agree."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ RESERVED = (
 
 
 def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Faults of a configuration that fits its schema and has its defaults, each with its key."""
+    """Faults of a configuration of the right form, with its defaults, each with its key."""
     studies, reconstructions = raw["studies"], raw["reconstructions"]
     targets = [*studies, *reconstructions]
     for index, name in enumerate(raw["build"]):

@@ -3,10 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
+# What is meant by words that look like others.
+_MEANT = {"gpu": "cuda"}
+
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The known word that an unknown one is nearest to, as the begin of a sentence."""
-    close = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
+    names = [str(name) for name in known]
+    meant = _MEANT.get(str(word).lower())
+    close = [meant] if meant in names else difflib.get_close_matches(str(word), names, n=1)
     return f"Did you mean {close[0]}? " if close else ""
 
 

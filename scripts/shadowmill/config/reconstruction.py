@@ -47,37 +47,29 @@ class Reconstruction:
     classes: tuple[int, ...]
     task: str
     positive: tuple[int, ...]
-    random_labels: int | None
-    test_fraction: float | None
     seed: int
     heads: Mapping[str, Any]
-    sweep: Mapping[str, Any]
     train_heads: Mapping[str, int]
     test_heads: int
     membership_seeds: int
     materialise: bool
     stream: bool
     reconstructor: Mapping[str, Any]
-    threshold: float | None
     nearest_quantile: float
-    test_on: str | None
+    random_labels: int | None = None
+    test_fraction: float | None = None
+    sweep: Mapping[str, Any] | None = None
+    threshold: float | None = None
+    test_on: str | None = None
 
     @classmethod
     def of(cls, name: str, raw: Mapping[str, Any]) -> "Reconstruction":
         """Read a validated block with its defaults."""
         given = {key: value for key, value in raw.items() if key != "description"}
-        num_classes = DATASETS[raw["dataset"]].num_classes
-        optional = {
-            "random_labels": None,
-            "test_fraction": None,
-            "sweep": {},
-            "threshold": None,
-            "test_on": None,
-        }
-        every = () if raw["task"] == "identity" else range(num_classes)
-        classes = tuple(given.pop("classes", every))
-        positive = tuple(given.pop("positive", ()))
-        return cls(name=name, classes=classes, positive=positive, **(optional | given))
+        every = () if raw["task"] == "identity" else range(DATASETS[raw["dataset"]].num_classes)
+        given["classes"] = tuple(raw.get("classes", every))
+        given["positive"] = tuple(raw.get("positive", ()))
+        return cls(name=name, **given)
 
     @cached_property
     def settings(self) -> tuple[Setting, ...]:

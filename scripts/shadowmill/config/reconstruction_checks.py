@@ -1,4 +1,4 @@
-"""Checks of backbones and reconstructions that a schema cannot make."""
+"""Checks of backbones and reconstructions that their sections do not make alone."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ _LEAST_PERCEPTUAL = 16  # pixels; VGG-16 halves the size four times
 
 
 def backbone_faults(key: str, backbone: Mapping[str, Any]) -> Iterator[str]:
-    """Faults of a backbone that fits its schema."""
+    """Faults of a backbone whose form is right."""
     dataset, labels = backbone["dataset"], backbone["labels"]
     known = dataset in DATASETS and backbone["architecture"] in BACKBONES
     if dataset not in DATASETS:
@@ -50,7 +50,7 @@ def _class_faults(place: str, dataset: str, classes: list[int]) -> Iterator[str]
 
 
 def reconstruction_faults(key: str, name: str, raw: Mapping[str, Any]) -> Iterator[str]:
-    """Faults of a reconstruction that fits its schema, with its defaults.
+    """Faults of a reconstruction whose form is right, with its defaults.
 
     Args:
         key: of the reconstruction.

@@ -58,7 +58,7 @@ def folder_of(name: str, folders: Mapping[str, Any]) -> Path:
         name: row of the table of data sets.
         folders: the configuration's `data`.
     """
-    return Path(folders["roots"].get(name, folders["root"])).expanduser()
+    return Path(folders["roots"].get(name, folders["root"]))
 
 
 def listing(name: str, root: Path) -> str | None:

@@ -6,6 +6,7 @@ builders are named, not imported.
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadowmill.errors import ConfigError
@@ -73,6 +74,23 @@ BACKBONES: dict[str, Backbone] = {
         **_IMAGENET,
     ),
 }
+
+
+def where_from(architecture: str) -> str:
+    """Where weights of a network are to be had, and what else to do."""
+    url = BACKBONES[architecture].weights_url
+    published = f"Download {url} and name the file" if url else "Name a backbone of this workflow"
+    return f"{published} under `weights`, or leave `weights` out to start afresh."
+
+
+def require_weights(path: str, architecture: str) -> None:
+    """Refuse weights that are not there.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    if not Path(path).exists():
+        raise ConfigError(f"{path}: no such file. {where_from(architecture)}")
 
 
 def build(name: str, in_channels: int, num_outputs: int, seed: int) -> "FeatureNetwork":

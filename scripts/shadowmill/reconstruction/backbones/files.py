@@ -10,7 +10,7 @@ from torch import Tensor
 from shadowmill import storage
 from shadowmill.architectures.structure import check_structure
 from shadowmill.errors import ArtefactError
-from shadowmill.reconstruction.backbones import BACKBONES, build
+from shadowmill.reconstruction.backbones import BACKBONES, build, where_from
 from shadowmill.reconstruction.backbones.networks import FeatureNetwork
 from shadowmill.state_dicts import read_state_dict
 
@@ -99,7 +99,7 @@ def load_weights(network: FeatureNetwork, path: str, architecture: str) -> None:
     Raises:
         ArtefactError: the file is missing, damaged, or of another network.
     """
-    found, own = read_state_dict(path, _where_from(architecture)), network.whole_state()
+    found, own = read_state_dict(path, where_from(architecture)), network.whole_state()
     # Weights of before 2018 lack these counts, which nothing here uses.
     counts = {n: t for n, t in own.items() if n.endswith("num_batches_tracked")}
     found = counts | found
@@ -114,7 +114,7 @@ def load_weights(network: FeatureNetwork, path: str, architecture: str) -> None:
         listed = "; ".join(f"{what}: {_listed(names)}" for what, names in faults.items() if names)
         raise ArtefactError(
             f"{path}: these are not weights of {architecture} ({listed}). "
-            f"{_where_from(architecture)}"
+            f"{where_from(architecture)}"
         )
     if last & set(odd) or last - found.keys():
         found = found | {name: own[name] for name in last}
@@ -124,12 +124,6 @@ def load_weights(network: FeatureNetwork, path: str, architecture: str) -> None:
 def _listed(names: set[str]) -> str:
     shown = ", ".join(sorted(names)[:_NAMES_SHOWN])
     return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
-
-
-def _where_from(architecture: str) -> str:
-    url = BACKBONES[architecture].weights_url
-    published = f"Download {url} and name the file" if url else "Name a backbone of this workflow"
-    return f"{published} under `weights`, or leave `weights` out to start afresh."
 
 
 def weights_digest(path: str | None) -> str | None:

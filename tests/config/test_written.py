@@ -1,4 +1,4 @@
-"""A key that is written twice: YAML keeps the last and says nothing."""
+"""What YAML reads otherwise than it is written, and says nothing: keys given twice, 010, 1:30."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from shadowmill.config import load
-from shadowmill.config.repeated import repeated_keys
+from shadowmill.config.written import misreadings, require_text
 from shadowmill.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ def faults(tmp_path, monkeypatch):
 
     def found(text, name="config.yaml"):
         (tmp_path / name).write_text(text)
-        return list(repeated_keys(tmp_path / name))
+        return list(misreadings(tmp_path / name))
 
     return found
 
@@ -74,7 +74,7 @@ def test_a_study_that_was_copied_and_not_renamed_is_refused_with_all_other_fault
     text = text.replace("studies:\n", f"studies:\n{block}")
     path.write_text(text.replace("build:\n- main", "build:\n- mane"))
     with pytest.raises(ConfigError) as caught:
-        load(yaml.safe_load(path.read_text()), ROOT / "rules/config.schema.yaml", [path])
+        load(yaml.safe_load(path.read_text()), [path])
     head, first, second = str(caught.value).splitlines()
     assert "2 faults" in head
     assert first.startswith("  studies.main: written more than once, in lines ")
@@ -82,9 +82,37 @@ def test_a_study_that_was_copied_and_not_renamed_is_refused_with_all_other_fault
 
 
 @pytest.mark.parametrize(
+    ("written", "value"),
+    [("010", 8), ("-017", -15), ("0_7", 7), ("1:30", 90), ("1:30.5", 90.5), ("1:01:00", 3660)],
+)
+def test_a_number_that_yaml_takes_for_another_is_told(faults, written, value):
+    assert yaml.safe_load(written) == value
+    assert faults(f"a:\n  b: [1, {written}]\n") == [
+        f"a.b[1]: {written} in line 2 of config.yaml is {value} to YAML. Write that, or put quotes "
+        "around a text"
+    ]
+
+
+@pytest.mark.parametrize(
+    "written", ["'010'", "0", "0.5", "08", "1:99", "10", "a:30", "1e3", "0x10"]
+)
+def test_what_yaml_reads_as_it_is_written_is_no_fault(faults, written):
+    assert faults(f"a: {written}\n") == []
+
+
+def test_a_file_in_another_encoding_is_told_with_the_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes("a: 1\nb: été\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"config\.yaml: line 2 is not in UTF-8"):
+        require_text(path)
+    path.write_bytes("a: 1\nb: été\n".encode())
+    require_text(path)
+
+
+@pytest.mark.parametrize(
     "path",
     [ROOT / "workflow_config.yaml", *ROOT.glob("rules/*.yaml"), *ROOT.glob("profiles/*/*.yaml")],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_no_shipped_file_has_a_key_twice(path):
-    assert list(repeated_keys(path)) == []
+def test_no_shipped_file_has_a_key_twice_or_a_number_of_two_meanings(path):
+    assert list(misreadings(path)) == []
