@@ -100,11 +100,11 @@ def silences(
     if not submitted or answered < minutes:
         return
     if asked < minutes:
+        reason = _last_line(folder / "no-answer") or "it took too long each time"
         yield (
             "no answer",
-            f"Slurm has not answered for {answered:.0f} minutes: "
-            f"{_last_line(folder / 'no-answer') or 'no reason given'}. Its jobs are not lost, and "
-            "the workflow goes on by itself once it answers.",
+            f"Slurm has not answered for {answered:.0f} minutes: {reason}. Its jobs are not lost, "
+            "and the workflow goes on by itself once it answers.",
         )
     elif not refusals:
         yield (

@@ -291,6 +291,31 @@ def test_job_that_slurm_has_forgotten_ended_as_it_says(tmp_path, left, state):
     assert states(tmp_path)["999999"] == state
 
 
+@pytest.mark.parametrize(
+    ("state", "left", "expected"),
+    [
+        ("NODE_FAIL", "0", "COMPLETED"),
+        ("FAILED", "0", "COMPLETED"),
+        ("FAILED", "1", "FAILED"),
+        ("NODE_FAIL", "", "NODE_FAIL"),
+        ("RUNNING", "0", "RUNNING"),  # again, after it was requeued
+    ],
+)
+def test_job_that_ended_while_slurm_was_away(tmp_path, monkeypatch, state, left, expected):
+    """Slurm takes it for failed, as nobody told it of the end."""
+    squeue = tmp_path / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\necho '7|{state}'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    folder = tmp_path / ".snakemake/shadowmill-slurm"
+    folder.mkdir(parents=True)
+    (folder / "run").write_text("7\n")
+    if left:
+        (folder / "ended-7").write_text(f"{left}\n")
+    assert states(tmp_path) == {"7": expected}
+
+
 def test_jobs_leave_their_exit_status(tmp_path):
     (tmp_path / ".snakemake").mkdir()
     source = f". {ROOT}/profiles/slurm/exit_status.sh"
