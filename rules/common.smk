@@ -19,7 +19,7 @@ os.environ.update(
 )
 
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
-from shadowmill.config import load
+from shadowmill.config import load, require_free_names
 from shadowmill.config.written import require_text
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError

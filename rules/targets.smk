@@ -36,6 +36,9 @@ rule figures:
         [reconstruction_figures(study) for study in BUILT_RECONSTRUCTIONS],
 
 
+with users_mistakes():
+    require_free_names(CONFIG, {rule.name for rule in workflow.rules})
+
 for study in STUDIES.values():
 
     rule:

@@ -1,15 +1,9 @@
 """Names that must exist, be free and be given once; several faults at once."""
 
-import re
-from pathlib import Path
-from typing import get_args
-
 import pytest
 
-from shadowmill.config.checks import RESERVED
-from shadowmill.config.sections.studies import Study
-
-RULES = Path(__file__).parents[2] / "rules"
+from shadowmill.config import require_free_names
+from shadowmill.errors import ConfigError
 
 # Key to change, value, then parts of the one line that is expected: its key first.
 ONE_FAULT = {
@@ -169,26 +163,15 @@ def test_a_variant_and_its_other_spelling_are_not_two(faults, change, raw):
 # Names of studies.
 
 
-@pytest.mark.parametrize("name", RESERVED)
-def test_a_study_may_not_be_named_like_a_target_of_the_workflow(fault, raw, name):
-    line = fault({f"studies.{name}": raw["studies"]["other"]})
-    assert line == f"studies.{name}: this name is taken by the workflow, choose another"
-
-
-def test_all_names_of_rules_are_reserved():
-    texts = [
-        path.read_text(encoding="utf-8") for path in (RULES / "../Snakefile", *RULES.glob("*.smk"))
+def test_a_target_may_not_be_named_like_a_rule_or_folder_of_the_workflow(raw, read):
+    raw["studies"]["logs"] = raw["studies"]["other"]
+    config = read(raw)
+    with pytest.raises(ConfigError) as caught:
+        require_free_names(config, {"other", "home", "roles"})
+    assert str(caught.value).splitlines()[1:] == [
+        f"  {key}: this name is taken by the workflow, choose another"
+        for key in ("studies.other", "studies.logs", "reconstructions.home")
     ]
-    rules = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
-    assert {"all", "roles", "train_target", "models", "plot_roc"} <= rules
-    assert rules - set(RESERVED) == set()
-
-
-def test_the_rule_of_each_size_of_jobs_is_reserved():
-    sizes = get_args(Study.model_fields["models_per_job"].annotation)
-    assert {f"train_shadows_{size}" for size in sizes} == {
-        name for name in RESERVED if name.startswith("train_shadows_")
-    }
 
 
 @pytest.mark.parametrize(

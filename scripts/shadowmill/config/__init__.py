@@ -4,6 +4,6 @@ Snakemake imports this while it parses, in every job: nothing heavy may be impor
 """
 
 from shadowmill.config.study import Config, Study
-from shadowmill.config.validation import load
+from shadowmill.config.validation import load, require_free_names
 
-__all__ = ["Config", "Study", "load"]
+__all__ = ["Config", "Study", "load", "require_free_names"]

@@ -1,7 +1,7 @@
 """Checks of the configuration that no section makes alone: names that exist, numbers that agree."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -17,39 +17,21 @@ from shadowmill.defenses import DEFENSES
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 
-# Rules of the workflow, and folders beside the studies' own: no study may be named so.
-RESERVED = (
-    *("all", "models", "scores", "attacks", "tables", "figures"),
-    *(
-        "dataset",
-        "dataset_again",
-        "roles",
-        "train_target",
-        "score_block",
-        "attack",
-        "attack_by_network",
-        "join_table",
-    ),
-    *("tabulate_training", "tabulate_history", "tabulate_membership", "tabulate_examples"),
-    *("tabulate_classes", "tabulate_counts", "join_classes", "compare_variants"),
-    *("reproduce", "widen_membership", "list_unhealthy", "write_summary", "write_parquet"),
-    *("plot_attacks", "plot_heatmap", "plot_counts", "plot_classes", "plot_exposure"),
-    *("plot_roc", "plot_leakage", "plot_accuracy", "plot_tradeoff", "plot_examples"),
-    *(
-        "compare_curvature",
-        "compare_attacks",
-        "order_by_curvature",
-        "plot_curvature",
-        "plot_curvature_examples",
-    ),
-    *("plot_subset_sizes", "plot_epsilon"),
-    *(f"train_shadows_{size}" for size in (1, 2, 4, 5, 8, 16, 32, 64)),
-    *("backbone", "deep_features", "train_heads", "weight_statistics", "train_reconstructor"),
-    *("reconstruct", "head_membership", "tabulate_reconstruction", "join_reconstructions"),
-    *("plot_reconstruction_roc", "plot_min_mse", "plot_gallery", "plot_learning_curve"),
-    *("plot_sweep", "plot_head_membership", "tabulate_privacy"),
-    *("data", "logs", "backbones"),
-)
+# Folders beside the studies' own.
+_FOLDERS = ("data", "logs", "backbones")
+
+
+def name_faults(targets: Mapping[str, Any], rules: Collection[str]) -> Iterator[str]:
+    """Faults of studies and reconstructions that are named like something of the workflow.
+
+    Args:
+        targets: their key in the configuration, `studies` or `reconstructions`, to their names.
+        rules: names of the rules of the workflow.
+    """
+    for key, names in targets.items():
+        for name in names:
+            if name in _FOLDERS or name in rules:
+                yield f"{key}.{name}: this name is taken by the workflow, choose another"
 
 
 def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -66,8 +48,6 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
         yield from _recipe_faults(f"recipes.{name}", recipe)
     for name, study in studies.items():
         key = f"studies.{name}"
-        if name in RESERVED:
-            yield f"{key}: this name is taken by the workflow, choose another"
         faults = [
             *_name_faults(key, study, raw["recipes"]),
             *_variant_faults(key, study),
@@ -80,8 +60,8 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     for name, backbone in raw["backbones"].items():
         yield from backbone_faults(f"backbones.{name}", backbone)
     for name in reconstructions:
-        if name in RESERVED or name in studies:
-            yield f"reconstructions.{name}: this name is taken, choose another"
+        if name in studies:
+            yield f"reconstructions.{name}: a study has this name, choose another"
         yield from reconstruction_faults(f"reconstructions.{name}", name, raw)
 
 

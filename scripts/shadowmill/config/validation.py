@@ -1,12 +1,12 @@
 """Checks of the configuration: all faults at once, each with its key and its cure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from shadowmill.config.checks import sense_faults
+from shadowmill.config.checks import name_faults, sense_faults
 from shadowmill.config.form import form_faults
 from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.config.sections.workflow import Workflow
@@ -34,13 +34,7 @@ def load(raw: dict[str, Any], files: Iterable[str | Path] = ()) -> Config:
     else:
         raw.update(whole.model_dump(exclude_none=True))
         faults += sense_faults(raw)
-    if faults:
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        listing = "\n".join(f"  {fault}" for fault in faults)
-        raise ConfigError(
-            f"the configuration (workflow_config.yaml, --configfile, --config) has {count}:\n"
-            f"{listing}"
-        )
+    _refuse(faults)
     return Config(
         build=tuple(raw["build"]),
         keep_models=raw["keep_models"],
@@ -49,6 +43,30 @@ def load(raw: dict[str, Any], files: Iterable[str | Path] = ()) -> Config:
         reconstructions={
             name: Reconstruction.of(name, given) for name, given in raw["reconstructions"].items()
         },
+    )
+
+
+def require_free_names(config: Config, rules: Collection[str]) -> None:
+    """Refuse studies and reconstructions that are named like something of the workflow.
+
+    Args:
+        config: the configuration.
+        rules: names of the rules of the workflow.
+
+    Raises:
+        ConfigError: one message that lists them.
+    """
+    targets = {"studies": config.studies, "reconstructions": config.reconstructions}
+    _refuse(list(name_faults(targets, rules)))
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if not faults:
+        return
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    listing = "\n".join(f"  {fault}" for fault in faults)
+    raise ConfigError(
+        f"the configuration (workflow_config.yaml, --configfile, --config) has {count}:\n{listing}"
     )
 
 
