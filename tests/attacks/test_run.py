@@ -7,7 +7,7 @@ import pytest
 
 from shadowmill import roles, storage
 from shadowmill.attacks import ATTACKS, ScoreBank
-from shadowmill.attacks.run import read_attack, run_attack
+from shadowmill.attacks.run import _features, read_attack, run_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 
@@ -305,3 +305,24 @@ def test_attacks_under_other_names_are_refused(files, tmp_path, name):
     pattern = rf"{re.escape(str(path))}: it holds the attack lira_fixed, {adversary}\. "
     with pytest.raises(ArtefactError, match=pattern):
         read_attack(path)
+
+
+@pytest.mark.parametrize("kind", ["image", "tabular"])
+@pytest.mark.parametrize("pool", [3, 5])
+def test_features_are_the_examples_as_rows_inside_the_pool_and_outside(tmp_path, kind, pool):
+    path = str(tmp_path / "five.h5")
+    inputs = np.arange(20, dtype=np.uint8 if kind == "image" else np.float32)
+    name = "images" if kind == "image" else "features"
+    shape = (5, 2, 2, 1) if kind == "image" else (5, 4)
+    arrays = {name: inputs.reshape(shape), "labels": np.zeros(5, int)}
+    facts = {"name": "five", "kind": kind, "pool_size": pool, "digest": "", "class_names": ["a"]}
+    storage.write_hdf5(path, arrays | {"mean": np.zeros(1), "std": np.ones(1)}, {}, **facts)
+    rows = np.arange(20).reshape(5, 4) / (255 if kind == "image" else 1)
+    found = _features(path, pool)
+    expected = {"features_ND": rows[:pool]}
+    if pool < 5:
+        expected["population_features_ZD"] = rows[pool:]
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert found[key].dtype == np.float32
+        np.testing.assert_allclose(found[key], value, rtol=1e-6)

@@ -153,7 +153,7 @@ FAULTS = {
         f"{R}.drawn.backbone: there is no backbone 'lower'. Did you mean low?",
     ),
     "unknown data": ({f"{R}.home.dataset": "nist", f"{R}.away.test_on": ...}, "Did you mean mnist"),
-    "name of a study": ({f"{R}.main": None}, f"{R}.main: this name is taken"),
+    "name of a study": ({f"{R}.main": None}, f"{R}.main: a study has this name"),
     "positive missing": ({f"{R}.odd.positive": ...}, f"{R}.odd.positive: missing"),
     "positive unasked": ({f"{R}.home.positive": [1]}, f"{R}.home.positive: is for the task binary"),
     "all positive": (

@@ -13,7 +13,7 @@ from shadowmill.config.reconstruction_checks import backbone_faults, reconstruct
 from shadowmill.config.sharing import order_faults, shadow_faults
 from shadowmill.config.variants import read_variant
 from shadowmill.data import DATASETS
-from shadowmill.defenses import DEFENSES
+from shadowmill.defenses import DEFENSES, is_per_example
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 
@@ -260,10 +260,10 @@ def _defense_faults(
                 f"{place}: is fine-tuned, while dense is not; a non-adaptive adversary would have "
                 "no shadows like it. Prune it too, or leave that adversary out"
             )
-        if variant.defense == "dp_sgd" and "fine_tune" in study:
+        if is_per_example(variant.defense) and "fine_tune" in study:
             yield (
-                f"{place}: dp_sgd promises nothing for a model that starts from one trained "
-                "without it. Use a study without fine_tune"
+                f"{place}: {variant.defense} promises nothing for a model that starts from one "
+                "trained without it. Use a study without fine_tune"
             )
     if "original" in study["adversaries"] and "dense" not in names:
         yield f"{key}.adversaries: original shadows are dense; list dense under variants"
@@ -327,10 +327,10 @@ def _layer_faults(key: str, study: Mapping[str, Any], variants: Sequence[Variant
                 "tell nothing; prune at a later epoch, or dense models with fine_tune"
             )
     for index, variant in enumerate(variants):
-        if variant in scaled and variant.defense == "dp_sgd":
+        if variant in scaled and is_per_example(variant.defense):
             yield (
-                f"{key}.variants[{index}]: {variant.name}: dp_sgd replaces the BatchNorm that "
-                f"{variant.method} prunes. Use another method or defence"
+                f"{key}.variants[{index}]: {variant.name}: {variant.defense} replaces the "
+                f"BatchNorm that {variant.method} prunes. Use another method or defence"
             )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from shadowmill.data import DATASETS
+from shadowmill.defenses import is_per_example
+from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 from shadowmill.training import steps_per_epoch
 
@@ -58,7 +60,9 @@ def fit_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -
     for dataset in study["datasets"]:
         members = _members(study, dataset)
         # A batch may hold the examples of a short prefix twice, but not if sampled for privacy.
-        private = any("+dp_sgd-" in variant for variant in study["variants"])
+        private = any(
+            is_per_example(Variant.parse(variant).defense) for variant in study["variants"]
+        )
         sampled = members if private else _members(dict(study) | {"subsets": {}}, dataset)
         for used in dict.fromkeys([study["recipe"], name]):
             batch = recipes[used]["batch_size"]

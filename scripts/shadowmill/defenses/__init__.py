@@ -18,12 +18,15 @@ class Defense:
         recipe_key: the setting of the recipe that the number replaces, levels joined by dots;
             None for a defence that is more than a setting.
         needs_validation: whether it needs examples that are neither members nor queried.
+        per_example: whether it looks at the gradient of each example: models are then trained one
+            at a time, and without BatchNorm, through which examples act on each other.
     """
 
     title: str
     argument: str
     recipe_key: str | None
     needs_validation: bool
+    per_example: bool = False
 
 
 DEFENSES: dict[str, Defense] = {
@@ -34,7 +37,7 @@ DEFENSES: dict[str, Defense] = {
     # Nasr, Shokri and Houmansadr 2018, arXiv:1807.05852. λ weighs the gain of the attack.
     "adversarial": Defense("adversarial regularisation", "λ", None, needs_validation=True),
     # Abadi et al. 2016, arXiv:1607.00133. The study says which of the two the number is.
-    "dp_sgd": Defense("DP-SGD", "strength", None, needs_validation=False),
+    "dp_sgd": Defense("DP-SGD", "strength", None, needs_validation=False, per_example=True),
     "label_smoothing": Defense(
         "label smoothing", "smoothing", "label_smoothing", needs_validation=False
     ),
@@ -43,6 +46,11 @@ DEFENSES: dict[str, Defense] = {
         "early stopping", "patience", "early_stopping.patience", needs_validation=True
     ),
 }
+
+
+def is_per_example(name: str) -> bool:
+    """Whether a defence, or `none`, looks at the gradient of each example."""
+    return name != "none" and DEFENSES[name].per_example
 
 
 def effective_recipe(recipe: Mapping[str, Any], defense: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from shadowmill.architectures.code import network_code
 from shadowmill.architectures.structure import check_structure, structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
+from shadowmill.defenses import is_per_example
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, digest, provenance
 from shadowmill.roles import MEMBER, VALIDATION, RoleMatrix
@@ -99,7 +100,7 @@ def train_block(
 
 def _group_size(settings: Mapping[str, Any], stacking: str, device: torch.device) -> int:
     """How many models train at once, stacked or side by side; 0 for all of a job."""
-    if settings["defense"]["name"] == "dp_sgd":
+    if is_per_example(settings["defense"]["name"]):
         return 1
     if is_stacked(settings["architecture"], stacking, device.type):
         return 0

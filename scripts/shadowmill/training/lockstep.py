@@ -17,7 +17,7 @@ from torch.func import stack_module_state
 
 from shadowmill.architectures.noise import noise_keys
 from shadowmill.data.store import Data
-from shadowmill.defenses import effective_recipe
+from shadowmill.defenses import effective_recipe, is_per_example
 from shadowmill.defenses.losses import objective, objective_phase
 from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
 from shadowmill.pruning import PruningPlan
@@ -109,11 +109,10 @@ class Stack:
     def _build(self, specs: Sequence[ModelSpec], settings: Mapping[str, Any], data: Data) -> None:
         """Initialise the networks and stack them."""
         device, defense = self._pool.device, settings["defense"]
-        private = defense["name"] == "dp_sgd"
         modules = [initial_module(spec, settings, data) for spec in specs]
         parameters, buffers = stack_module_state(modules)
         self._privacy = None
-        if private:
+        if is_per_example(defense["name"]):
             # Not before it is needed: opacus takes seconds to import.
             from shadowmill.training.privacy import Privacy
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from shadowmill import architectures
 from shadowmill.data.store import Data
+from shadowmill.defenses import is_per_example
 from shadowmill.errors import ArtefactError
 from shadowmill.seeds import seed_of
 
@@ -62,8 +63,7 @@ def build_network(settings: Mapping[str, Any], data: Data, seed: int) -> nn.Modu
         data.input_shape,
         data.num_classes,
         seed,
-        # As per-example gradients demand.
-        group_norm=settings["defense"]["name"] == "dp_sgd",
+        group_norm=is_per_example(settings["defense"]["name"]),
     )
 
 

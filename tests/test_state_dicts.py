@@ -1,0 +1,42 @@
+"""Weights that others published."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from shadowmill.errors import ArtefactError
+from shadowmill.state_dicts import read_state_dict
+
+WEIGHTS = {"fc.weight": torch.arange(6.0).reshape(2, 3), "fc.bias": torch.ones(2)}
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_both_formats_are_read(tmp_path, name):
+    path = str(tmp_path / name)
+    (save_file if name.endswith("safetensors") else torch.save)(WEIGHTS, path)
+    found = read_state_dict(path, "")
+    assert found.keys() == WEIGHTS.keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in WEIGHTS.items())
+
+
+@pytest.mark.parametrize(
+    "content", [{"state_dict": WEIGHTS, "epoch": 3}, WEIGHTS | {"epoch": 3}, list(WEIGHTS.values())]
+)
+def test_what_holds_other_things_than_tensors_is_refused(tmp_path, content):
+    path = str(tmp_path / "w.pth")
+    torch.save(content, path)
+    with pytest.raises(ArtefactError, match=r"w\.pth: not a state dict.* Fetch it again\."):
+        read_state_dict(path, "Fetch it again.")
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+def test_a_damaged_file_is_told(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArtefactError, match=rf"{name}: no file of weights, or a damaged one"):
+        read_state_dict(str(tmp_path / name), "")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(ArtefactError, match=r"w\.pth: no such file of weights\. Fetch it\."):
+        read_state_dict(str(tmp_path / "w.pth"), "Fetch it.")
