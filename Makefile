@@ -39,9 +39,9 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
 test: $(INSTALLED)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: $(INSTALLED)  ## the tests that take minutes each: outages and limits of a Slurm with accounting
+test-slow: $(INSTALLED)  ## the tests that take minutes each: outages and limits of Slurm, whole studies
 	@OMP_NUM_THREADS=1 python -m pytest -m slow
 
 lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter

@@ -44,7 +44,9 @@ def pruning_attacks(tmp_path_factory):
     attacks = SHIPPED["studies"]["pruning_attacks_small"]["attacks"]
     # One takes minutes.
     config = with_attacks("pruning_attacks_small", [name for name in attacks if name != "nn"])
-    return ran(tmp_path_factory.mktemp("pruning"), config, "pruning_attacks_small")
+    wanted = ("training_results", "training_history", "membership_metrics")
+    folder = tmp_path_factory.mktemp("pruning")
+    return ran(folder, config, *tables("pruning_attacks_small", *wanted))
 
 
 def test_fine_tuned_models_have_the_sparsity_of_their_names(pruning_attacks):
@@ -132,6 +134,7 @@ def defenses(tmp_path_factory):
     return ran(tmp_path_factory.mktemp("defenses"), config, *wanted)
 
 
+@pytest.mark.slow
 def test_all_defences_are_trained_and_attacked(defenses):
     variants = SHIPPED["studies"]["defenses_small"]["variants"]
     metrics = table(defenses, "defenses_small", "membership_metrics")
@@ -144,6 +147,7 @@ def test_all_defences_are_trained_and_attacked(defenses):
     assert (accuracy.drop("dense+dp_sgd-8") > 0.8).all()
 
 
+@pytest.mark.slow
 def test_private_models_have_the_epsilon_of_their_name(defenses):
     folder = defenses.results / "defenses_small/digits/small_convnet/dense+dp_sgd-8/models"
     paths = sorted(folder.glob("*.safetensors"))
