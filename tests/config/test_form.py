@@ -1,11 +1,9 @@
 """Wrong form: one line for each fault, with its key, what was found and what is allowed."""
 
 import math
-from pathlib import Path
 
 import pytest
 
-from shadowmill.config.reference import reference
 from shadowmill.errors import ConfigError
 
 # Key to change, value, then parts of the one line that is expected: its key first.
@@ -388,39 +386,3 @@ def test_whole_numbers_written_with_a_point_mean_the_same_or_are_refused(
     numbers = [settings["recipe"]["epochs"], settings["recipe"]["batch_size"], settings["seed"]]
     numbers += [settings["pruning"]["epoch"], study.models_per_job, study.num_shadows]
     assert {type(number) for number in numbers} == {int}
-
-
-@pytest.mark.parametrize(
-    ("key", "text", "value"),
-    [
-        ("recipes.short.learning_rate", "1e-3", 0.001),  # text to YAML 1.1
-        ("recipes.short.epochs", "8", 8),
-        ("studies.main.models_per_job", "4", 4),
-        ("keep_models", "false", False),
-        ("recipes.short.nesterov", "True", True),
-    ],
-)
-def test_values_that_are_handed_over_as_text_mean_what_they_say(
-    raw, change, read, key, text, value
-):
-    change(key, text)
-    read(raw)
-    found = raw
-    for part in key.split("."):
-        found = found[part]
-    assert found == value
-    assert type(found) is type(value)
-
-
-def test_paths_may_start_at_home_or_at_a_variable(raw, read, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("SCRATCH", "/scratch")
-    raw["data"] = {"root": "~/data", "roots": {"cifar10": "$SCRATCH/./cifar"}}
-    read(raw)
-    assert raw["data"] == {"root": "/home/me/data", "roots": {"cifar10": "/scratch/./cifar"}}
-
-
-def test_every_key_says_what_it_means_and_the_page_of_all_keys_is_up_to_date():
-    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
-    assert page == reference(), "run make keys"
-    assert " |  |" not in page

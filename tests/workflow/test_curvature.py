@@ -20,7 +20,7 @@ for _study in ("curvature_subset_size_small", "curvature_low_subset_small"):
     SHIPPED["studies"][_study]["subsets"]["sizes"] = [100, 400]
 for _study in ("curvature_low_subset_small", "curvature_dp_small"):
     SHIPPED["studies"][_study]["attacks"] = ["loss"]
-# Those that only studies of curvature have; test_plan draws the others.
+# Those that only studies of curvature have; tests of the small study draw the others.
 TABLES = ("curvature.csv", "attack_differences.csv")
 CELL = "digits/small_convnet/dense"
 FIGURES = tuple(f"{name}-{CELL.replace('/', '-')}" for name in ("curvature", "curvature_examples"))

@@ -282,14 +282,19 @@ def test_submission_waits_only_where_waiting_helps(tmp_path, allow):
     assert "job submit limit" in submit(tmp_path, "d", expect=1)
 
 
+def leave(checkout, job, status):
+    """What a job leaves in a checkout once it was submitted, and once it has ended if it has."""
+    folder = checkout / ".snakemake/shadowmill-slurm"
+    folder.mkdir(parents=True)
+    (folder / "run").write_text(f"{job}\n")
+    if status:
+        (folder / f"ended-{job}").write_text(f"{status}\n")
+
+
 @pytest.mark.parametrize(("left", "state"), [("0", "COMPLETED"), ("1", "FAILED"), ("", "FAILED")])
 def test_job_that_slurm_has_forgotten_ended_as_it_says(tmp_path, left, state):
     """One that says nothing was lost before it began: old outputs are no result of it."""
-    folder = tmp_path / ".snakemake/shadowmill-slurm"
-    folder.mkdir(parents=True)
-    (folder / "run").write_text("999999\n")
-    if left:
-        (folder / "ended-999999").write_text(f"{left}\n")
+    leave(tmp_path, "999999", left)
     assert states(tmp_path)["999999"] == state
 
 
@@ -310,11 +315,7 @@ def test_job_that_ended_while_slurm_was_away(tmp_path, monkeypatch, state, left,
     squeue.write_text(f"#!/bin/sh\necho '7|{state}'\n")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
-    folder = tmp_path / ".snakemake/shadowmill-slurm"
-    folder.mkdir(parents=True)
-    (folder / "run").write_text("7\n")
-    if left:
-        (folder / "ended-7").write_text(f"{left}\n")
+    leave(tmp_path, "7", left)
     assert states(tmp_path)["7"] == expected
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from shadowmill.config.messages import suggestion
-from shadowmill.config.sections.fields import Section
+from shadowmill.config.sections.fields import is_section
 from shadowmill.config.sections.workflow import Workflow
 
 _RELATIONS = {
@@ -83,7 +83,7 @@ def _place(where: Sequence[str | int]) -> tuple[FieldInfo | None, Any]:
     """The field at a place, None where there is a part of one, and the type of what is there."""
     field, annotation = None, Workflow
     for part in where:
-        if _is_section(annotation):
+        if is_section(annotation):
             field = annotation.model_fields.get(str(part))
             annotation = field.annotation if field else None
         else:
@@ -93,10 +93,6 @@ def _place(where: Sequence[str | int]) -> tuple[FieldInfo | None, Any]:
     return field, annotation
 
 
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
-
-
 def _kind(annotation: Any) -> str:
     """What is expected, in words."""
     if get_origin(annotation) is Literal:
@@ -104,7 +100,7 @@ def _kind(annotation: Any) -> str:
         return f"one of {', '.join(others)} or {last}"
     if get_origin(annotation) is list:
         return "a list"
-    if get_origin(annotation) is dict or _is_section(annotation):
+    if get_origin(annotation) is dict or is_section(annotation):
         return "a mapping of keys to values"
     return _KINDS[annotation]
 

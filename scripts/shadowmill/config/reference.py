@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
-from shadowmill.config.sections.fields import Section
+from shadowmill.config.sections.fields import Section, is_section
 from shadowmill.config.sections.workflow import Workflow
 
 _HEAD = """# All keys of the configuration
@@ -49,16 +49,12 @@ def _tables(place: str, section: type[Section]) -> Iterator[str]:
 
 def _sections(key: str, annotation: Any) -> Iterator[tuple[str, type[Section]]]:
     """The mappings below a key, each with its place."""
-    if _is_section(annotation):
+    if is_section(annotation):
         yield key, annotation
     elif get_origin(annotation) is dict:
         yield from _sections(f"{key}.NAME", get_args(annotation)[1])
     elif get_origin(annotation) is list:
         yield from _sections(f"{key}[…]", get_args(annotation)[0])
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 def _kind(annotation: Any, bounds: Sequence[Any] = ()) -> str:
@@ -70,7 +66,7 @@ def _kind(annotation: Any, bounds: Sequence[Any] = ()) -> str:
         kind = " or ".join(f"`{value}`" for value in inner)
     elif origin is list:
         kind = f"list of: {_kind(inner[0])}"
-    elif origin is dict or _is_section(annotation):
+    elif origin is dict or is_section(annotation):
         kind = "mapping"
     else:
         kind = _KINDS[annotation]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shadowmill.config.sections.fields import (
     Count,
-    CountOrNone,
+    CountOrZero,
     Different,
     NotNegative,
     Number,
@@ -18,7 +18,7 @@ from shadowmill.config.sections.fields import (
     Whole,
 )
 
-Classes = Annotated[list[CountOrNone], Field(min_length=2), Different]
+Classes = Annotated[list[CountOrZero], Field(min_length=2), Different]
 
 
 class Phase(Section):
@@ -70,5 +70,5 @@ class Backbone(Section):
     """Trained with Adam, one after another; none uses the weights as they are."""
     augmentation: Distortion = Distortion()
     """Random changes of images."""
-    seed: CountOrNone = 0
+    seed: CountOrZero = 0
     """Of all that is random."""

@@ -21,10 +21,15 @@ from pydantic_core import PydanticCustomError
 class Section(BaseModel):
     """A mapping whose keys are known.
 
-    A key without a value means that it is not given: a default of None cannot be written.
+    The default None stands for a key that is not given; None itself cannot be written.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def is_section(annotation: Any) -> bool:
+    """Whether a type is that of a section."""
+    return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 def _number(value: Any) -> int | float:
@@ -80,7 +85,7 @@ NotNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 Whole = Annotated[int, BeforeValidator(_read)]
 Count = Annotated[Whole, Field(ge=1)]
-CountOrNone = Annotated[Whole, Field(ge=0)]
+CountOrZero = Annotated[Whole, Field(ge=0)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 ExactInt = WrapValidator(_whole)
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shadowmill.config.sections.fields import (
     Count,
-    CountOrNone,
+    CountOrZero,
     NotNegative,
     Number,
     Positive,
@@ -44,13 +44,13 @@ class Schedule(Section):
 class Augmentation(Section):
     """Random changes of training images."""
 
-    crop: CountOrNone = 0
+    crop: CountOrZero = 0
     """Random crops after padding by this many pixels."""
     padding: Literal["zero", "reflect"] = "zero"
     """What the padding consists of, black pixels or the mirrored border."""
     flip: Truth = False
     """Random left-right flips."""
-    cutout: CountOrNone = 0
+    cutout: CountOrZero = 0
     """Side in pixels of a square that is blanked at a random place."""
 
 

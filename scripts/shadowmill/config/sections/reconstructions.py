@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from shadowmill.config.sections.backbones import Classes
 from shadowmill.config.sections.fields import (
     Count,
-    CountOrNone,
+    CountOrZero,
     Different,
     ExactInt,
     NotEmpty,
@@ -51,11 +51,11 @@ class Heads(Section):
 
     class_size: Count = 1
     """Training examples of each class (of the person)."""
-    hidden: CountOrNone = 0
+    hidden: CountOrZero = 0
     """Units of a hidden layer (binary and identity)."""
     epochs: Count
     """Steps, each on all examples."""
-    epochs_per_class_size: CountOrNone = 0
+    epochs_per_class_size: CountOrZero = 0
     """Added to epochs for each example of a class."""
     learning_rate: Positive
     """Of the optimiser."""
@@ -147,13 +147,13 @@ class Reconstruction(Section):
     task: Literal["multiclass", "binary", "identity"] = "multiclass"
     """multiclass heads tell the classes apart; binary ones whether the class is among `positive`;
     identity ones a person from others."""
-    positive: Annotated[list[CountOrNone], NotEmpty, Different] = None
+    positive: Annotated[list[CountOrZero], NotEmpty, Different] = None
     """Classes that a binary head says yes to."""
     random_labels: Annotated[Whole, Field(ge=2)] = None
     """Give examples random labels, balanced among so many."""
     test_fraction: Annotated[Positive, Field(le=0.9)] = None
     """Share of each class that only test heads see; for data sets without official test set."""
-    seed: CountOrNone = 0
+    seed: CountOrZero = 0
     """Of all that is random."""
     heads: Heads
     """How heads are trained."""
@@ -165,7 +165,7 @@ class Reconstruction(Section):
     class there are c times the seeds and 1/c of the heads of each."""
     test_heads: Annotated[Whole, Field(ge=2)]
     """Heads of one permutation of the test examples, likewise."""
-    membership_seeds: CountOrNone = 0
+    membership_seeds: CountOrZero = 0
     """Further permutations of the test examples, whose heads are the shadows of a membership attack
     (LiRA) on the test heads; 0 leaves it out."""
     materialise: Truth = False

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shadowmill.config.sections.fields import (
     Count,
-    CountOrNone,
+    CountOrZero,
     Different,
     ExactInt,
     Name,
@@ -34,7 +34,7 @@ class Subsets(Section):
 class Pruning(Section):
     """When a method prunes; of a method of one's own also how."""
 
-    epoch: CountOrNone = None
+    epoch: CountOrZero = None
     """Prune once, at the start of this epoch (0 is at initialisation)."""
     every: Count = None
     """Recompute the mask every so many steps, along a cubic ramp."""
@@ -119,9 +119,9 @@ class Study(Section):
     need further data (half only)."""
     subsets: Subsets = None
     """Targets train on the first examples of a fixed order instead of on a random half."""
-    seed: CountOrNone = 0
+    seed: CountOrZero = 0
     """Of the splits and of the shadow models."""
-    target_seeds: Annotated[list[CountOrNone], NotEmpty]
+    target_seeds: Annotated[list[CountOrZero], NotEmpty]
     """One audited model for each; the seed decides its part of the data and its training."""
     num_shadows: Annotated[Whole, Field(ge=2, le=4096)]
     """A multiple of models_per_job, and even unless the protocol is disjoint. A validation share
