@@ -21,7 +21,7 @@ from shadowmill.provenance import digest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-TESTS = ("tests/test_gpu.py", "tests/test_optimizer_state.py")
+TESTS = ("-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def parts() -> dict[str, Part]:
     workers = min(16, os.cpu_count() or 1)
     both = ("resnet18", "resnet20")
     found = {
-        "tests": Part(("-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider", *TESTS), 150),
+        "tests": Part((*TESTS, "tests/test_gpu.py", "tests/test_optimizer_state.py"), 180),
+        "tests, little memory": Part((*TESTS, "tests/test_gpu_memory.py"), 60),
         "ceilings": measurement("ceilings", 60, networks=both),
     }
     for network in both:
@@ -62,7 +63,7 @@ def parts() -> dict[str, Part]:
             f"{network}, side by side": measurement("train", 90, **one | {"models": [4, 8]}),
         }
     for network in both:
-        one = {"network": network, "variants": ["dense"], "models": [1], "steps": 30}
+        one = {"network": network, "variants": ["dense"], "models": [1, 8], "steps": 30}
         found[f"{network}, compiled"] = measurement("train", 120, **one | {"mode": "default"})
     return found | {
         "scoring": measurement("scoring", 60, networks=both, size=10_000),

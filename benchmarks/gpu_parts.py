@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from shadowmill import architectures, devices
+from shadowmill.architectures.structure import structure
 from shadowmill.data.store import Data
 from shadowmill.scores.queries import num_queries
 from shadowmill.scores.score import _Scorer
@@ -29,6 +30,7 @@ from shadowmill.training.streams import SideBySide
 BATCH, POOL, EPOCH_IMAGES = 128, 50_000, 25_000  # half of CIFAR-10 is an epoch of a model
 SHAPE, NUM_CLASSES = (3, 32, 32), 10
 WARM_UP = 30
+FULL_SPARSITY_EPOCH = 100
 # The published recipe, long enough that no measurement reaches its end.
 RECIPE = {
     "optimizer": "sgd",
@@ -45,9 +47,21 @@ RECIPE = {
 GLOBAL = {"criterion": "global_magnitude", "sparsity": 0.9}
 PRUNING = {
     "dense": {"method": "dense", "sparsity": 0.0},
-    "static": GLOBAL | {"method": "static", "schedule": "one_shot", "feedback": False, "epoch": 0},
+    "static": GLOBAL
+    | {
+        "method": "static",
+        "schedule": "one_shot",
+        "feedback": False,
+        "epoch": FULL_SPARSITY_EPOCH,
+    },
     "dpf": GLOBAL
-    | {"method": "dpf", "schedule": "cubic", "feedback": True, "every": 16, "target_epoch": 100},
+    | {
+        "method": "dpf",
+        "schedule": "cubic",
+        "feedback": True,
+        "every": 16,
+        "target_epoch": FULL_SPARSITY_EPOCH,
+    },
 }
 DP_SGD = {
     "name": "dp_sgd",
@@ -262,6 +276,8 @@ def train(
             settings = settings_of(network, variant)
             start = time.perf_counter()
             stacks = [make_stack(settings, data, [k], device, mode) for k in range(count)]
+            for stack in stacks:  # in the epoch from which masks have their full sparsity
+                stack.step = FULL_SPARSITY_EPOCH * stack.steps_per_epoch
             trainer = stacks[0] if count == 1 else SideBySide(stacks)
             torch.cuda.synchronize()
             built = time.perf_counter()
@@ -303,10 +319,11 @@ def dp_sgd(networks: Sequence[str], steps: int) -> dict[str, dict[str, float]]:
 
 def scorer_of(network: str, size: int) -> _Scorer:
     """A model about to be scored on some images."""
-    state = architectures.build(network, SHAPE, NUM_CLASSES, 0).state_dict()
-    file = ModelFile(state, {}, {"settings": settings_of(network)}, {})
+    module = architectures.build(network, SHAPE, NUM_CLASSES, 0)
+    facts = {"settings": settings_of(network), "structure": structure(module, SHAPE)}
+    file = ModelFile(module.state_dict(), {}, facts, {})
     torch.cuda.reset_peak_memory_stats()
-    return _Scorer([file], images(size), size, devices.claim("cuda", 4))
+    return _Scorer({network: file}, images(size), size, devices.claim("cuda", 4))
 
 
 def scoring(networks: Sequence[str], size: int) -> dict[str, dict[str, float]]:
@@ -406,7 +423,7 @@ def masks() -> dict[str, float]:
         "sort_ms": lambda: together.sort(dim=1),
         "topk_ms": lambda: together.topk(together.shape[1] - count, dim=1, sorted=False),
     }
-    found = {}
+    found = {"weights": together.shape[1]}
     for name, way in ways.items():
         way()
         found[name] = 1e3 * seconds_of(way, 10)

@@ -16,6 +16,7 @@ ROUTES = {
     "one model, dense, `compile: default`": ("compiled", "dense, 1", "images_per_s"),
     "4 models side by side": ("side by side", "dense, 4", "images_per_s"),
     "8 models side by side": ("side by side", "dense, 8", "images_per_s"),
+    "8 models side by side, `compile: default`": ("compiled", "dense, 8", "images_per_s"),
 }
 
 
@@ -77,6 +78,16 @@ def table(facts: dict[str, Any]) -> str:
         rates = [found(parts, part, network).get(key) for network in NETWORKS]
         shown = ["not measured" if rate is None else f"{rate:,.0f}" for rate in rates]
         lines.append(f"| {title} | {' | '.join(shown)} |")
+    lines += ["", "| what | found |", "|---|---|"]
+    for title, part, key in (
+        ("a global mask of ResNet-18, ms", "masks", "compute_masks_ms"),
+        ("the same threshold by `kthvalue`, ms", "masks", "kthvalue_ms"),
+        ("heads of 1,280 features, ten examples, 48 steps: heads/s", "heads", "heads_per_s"),
+        ("a reconstructor from 12,810 weights, width 256: steps/s", "reconstructor", "steps_per_s"),
+    ):
+        value = found(parts, part, None).get(key)
+        shown = "not measured" if value is None else f"{value:,.{0 if value > 100 else 1}f}"
+        lines.append(f"| {title} | {shown} |")
     return "\n".join(lines)
 
 

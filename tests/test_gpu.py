@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parent / "training"))
+# With import-mode importlib, modules beside the tests are found through this.
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "training")]
 
-from jobs_for_tests import PRIVATE, PRUNING, TRAININGS, features, make_specs, settings_of
+from gpu_jobs import check_scores, read_digits, run, scores_on, stack_on
+from jobs_for_tests import PRIVATE, PRUNING, TRAININGS, make_specs, settings_of
 
-from shadowmill.data.readers.digits import digits as read_digits
-from shadowmill.data.store import Data
 from shadowmill.pruning.masks import compute_masks
 from shadowmill.training.batches import Pool
 from shadowmill.training.checkpoint import Checkpoint
@@ -29,38 +29,13 @@ KINDS = TRAININGS | {
 
 @pytest.fixture(scope="module")
 def digits():
-    whole = read_digits(Path())
-    pixels = whole.inputs / 255
-    return Data(
-        name="digits",
-        kind="image",
-        inputs=whole.inputs,
-        labels=whole.labels,
-        pool_size=len(whole.labels),
-        class_names=whole.class_names,
-        mean=np.array([pixels.mean()]),
-        std=np.array([pixels.std()]),
-        digest="",
-    )
-
-
-def stack_on(device, settings, digits, models=1):
-    data = features(digits) if settings["architecture"] == "mlp" else digits
-    augmentation = settings["recipe"]["augmentation"]
-    pool = Pool(data, len(data.labels), augmentation, torch.device(device))
-    return Stack(make_specs(models), settings, data, pool, 200)
+    return read_digits()
 
 
 def settings_of_kind(kind):
     if kind in PRIVATE:
         pytest.importorskip("opacus")
     return KINDS.get(kind) or PRIVATE[kind]
-
-
-def run(stack, stop=1_000):
-    while not stack.is_finished and stack.step < stop:
-        stack.train_step()
-    return stack
 
 
 @pytest.mark.parametrize("models", [1, 2])
@@ -147,26 +122,24 @@ def test_masks_are_those_of_the_cpu():
 
 @pytest.mark.parametrize("architecture", ["small_convnet", "resnet20"])
 def test_scores_are_those_of_the_cpu(digits, architecture):
-    from shadowmill import architectures, devices
-    from shadowmill.scores.score import _Scorer
-    from shadowmill.training.modelfile import ModelFile
+    found, expected = (scores_on(device, architecture, digits) for device in ("cuda", "cpu"))
+    check_scores(found, expected)
 
-    settings = settings_of(PRUNING["dense"], architecture)
-    state = architectures.build(architecture, digits.input_shape, 10, 0).state_dict()
-    file = ModelFile(state, {}, {"settings": settings}, {})
-    asked = {
-        "queries": {"mirror": True, "shift": 1},
-        "logits": True,
-        "sensitivity": True,
-        "curvature": {"estimators": ["finite_difference", "trace"], "probes": 2, "step": 1e-3},
-    }
-    found = []
-    for device in (devices.claim("cuda", 2), torch.device("cpu")):
-        scorer = _Scorer([file], digits, 200, device)
-        found.append(scorer.pool(asked) | scorer.curvature(asked))
-    on_gpu, on_cpu = found
-    for name in ("phi", "logits", "entropy", "modified_entropy"):
-        np.testing.assert_allclose(on_gpu[name], on_cpu[name], rtol=1e-4, atol=1e-4)
-    for name in ("curvature_finite_difference", "curvature_trace"):
-        spread = np.abs(on_cpu[name]).mean()
-        np.testing.assert_allclose(on_gpu[name], on_cpu[name], rtol=0.05, atol=0.05 * spread)
+
+def test_models_side_by_side_are_compiled_once(digits):
+    settings = KINDS["dense"]
+    pool = Pool(
+        digits, len(digits.labels), settings["recipe"]["augmentation"], torch.device("cuda")
+    )
+
+    def stack():
+        return Stack(make_specs(1), settings, digits, pool, 200, "default")
+
+    torch._dynamo.utils.counters.clear()
+    together = run(SideBySide([stack() for _ in range(3)]), 8)
+    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert compiled == 1
+    expected = run(stack_on("cuda", settings, digits), 8)
+    for index in range(3):
+        for name, tensor in together.final(index).state.items():
+            torch.testing.assert_close(tensor, expected.final(0).state[name], rtol=0.05, atol=0.02)

@@ -147,6 +147,29 @@ def test_parts_change_nothing(network, physical):
     assert torch.equal(correct, other_correct)
 
 
+def test_memory_for_a_few_examples_changes_nothing(network, monkeypatch):
+    module, other, weights, inputs, labels = network
+    arguments = weights, {}, inputs, labels, 3, 0.0
+    compute, sizes = private(module, noise=1.1), []
+    clipped_sums = compute._clipped_sums
+
+    def short(masks):
+        sizes.append(len(next(iter(compute._parameters.values())).grad_sample))
+        if sizes[-1] > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return clipped_sums(masks)
+
+    monkeypatch.setattr(compute, "_clipped_sums", short)
+    found, losses, _ = compute(*arguments)
+    assert sizes == [11, 5, 2, 2, 2, 2, 2, 1]
+    expected, other_losses, _ = private(other, noise=1.1)(*arguments)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(losses, other_losses)
+    compute(*arguments)
+    assert sizes[8:] == [2, 2, 2, 2, 2, 1]  # it need not be tried again
+
+
 def test_calls_do_not_remember_each_other(network):
     module, _, weights, inputs, labels = network
     compute = private(module, noise=0.5)

@@ -14,6 +14,7 @@ from shadowmill import architectures, roles, storage
 from shadowmill.data.store import load
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import UNUSED, VALIDATION
+from shadowmill.scores import score
 from shadowmill.scores.files import read_scores
 from shadowmill.scores.statistics import entropy, modified_entropy
 from shadowmill.training.modelfile import read_model
@@ -169,6 +170,27 @@ def test_a_score_file_can_be_read_with_its_facts(sparse, tmp_path):
     }
     assert facts["device"] == "cpu"
     assert facts["models"].keys() == {FIRST, SECOND}
+
+
+def test_memory_for_a_few_examples_gives_the_same_scores(sparse, tmp_path, monkeypatch):
+    """A part of a pass is done when memory runs out; it must count once."""
+    usual = sparse.score(tmp_path / "usual.h5", {"mirror": True, "shift": 0})
+    forward, sizes = score.stacked_forward, []
+
+    def short(module, parameters, buffers, inputs, *, shared):
+        sizes.append(len(inputs))
+        # The first passes of a batch go well: memory runs out in the midst of it.
+        if len(inputs) > 50 and len(sizes) % 2 == 0:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(module, parameters, buffers, inputs, shared=shared)
+
+    monkeypatch.setattr(score, "stacked_forward", short)
+    found = sparse.score(tmp_path / "short.h5", {"mirror": True, "shift": 0})
+    assert max(sizes) == POOL
+    assert found.keys() == usual.keys()
+    for name in ("phi", "logits", "sensitivity", "population_phi", "test_loss", "test_accuracy"):
+        np.testing.assert_allclose(found[name], usual[name], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found["correct"], usual["correct"], strict=True)
 
 
 def test_epochs_are_those_trained_and_sparsity_is_that_of_the_epoch_kept(sparse, tmp_path):

@@ -25,6 +25,7 @@ from opacus.accountants.utils import get_noise_multiplier
 from torch import Tensor, nn
 
 from shadowmill.errors import ConfigError
+from shadowmill.memory import in_batches
 from shadowmill.seeds import seed_of
 
 # The accountant works with e^ε in double precision; somewhat above this it overflows.
@@ -143,7 +144,8 @@ class PrivateGradients:
             expected_batch_size: q times the number of members, by which sums are divided: the size
                 of the batch itself would tell who is in it.
             seed: of the model.
-            physical_batch: of so many examples per-example gradients are held at a time.
+            physical_batch: of so many examples per-example gradients are held at a time, or of
+                fewer where memory is too small.
         """
         self._module = GradSampleModule(module, loss_reduction="sum")
         self._parameters = dict(module.named_parameters())
@@ -182,13 +184,15 @@ class PrivateGradients:
         sums = {name: torch.zeros_like(weights[name]) for name in self._parameters}
         losses = inputs.new_zeros(len(labels))
         correct = torch.zeros_like(labels, dtype=torch.bool)
-        for start in range(0, len(labels), self._physical_batch):
-            part = slice(start, start + self._physical_batch)
+
+        def add(part: slice) -> None:
             losses[part], correct[part] = self._backward(
                 inputs[part], labels[part], label_smoothing
             )
             for name, clipped in self._clipped_sums(masks).items():
                 sums[name] += clipped
+
+        self._physical_batch = in_batches(add, 0, len(labels), self._physical_batch)
         return self._noisy(sums, masks, step), losses, correct
 
     def _backward(

@@ -132,7 +132,7 @@ def _keep_highest(scores: Tensor, sparsity: float) -> Tensor:
     pruned = num_pruned(scores.shape[1], sparsity)
     if not pruned:
         return torch.ones_like(scores, dtype=torch.bool)
-    threshold = scores.kthvalue(pruned, dim=1, keepdim=True).values
+    threshold = _kth_smallest(scores, pruned)
     keep = scores > threshold
     surplus = scores.shape[1] - keep.sum(dim=1, keepdim=True) - pruned
     if surplus.any():
@@ -140,6 +140,13 @@ def _keep_highest(scores: Tensor, sparsity: float) -> Tensor:
         from_the_end = tied.flip(1).cumsum(1).flip(1)
         keep |= tied & (from_the_end <= surplus)
     return keep
+
+
+def _kth_smallest(scores: Tensor, k: int) -> Tensor:
+    """(E, 1) of (E, U)."""
+    if scores.is_cuda:  # where kthvalue is one block: 65 ms for 11 million on an H200, sorting 0.6
+        return scores.sort(dim=1).values[:, k - 1 : k]
+    return scores.kthvalue(k, dim=1, keepdim=True).values
 
 
 def masked(weight: Tensor, mask: Tensor, feedback: bool) -> Tensor:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from shadowmill import devices, progress, roles, storage
 from shadowmill.architectures import is_stacked
@@ -19,6 +18,7 @@ from shadowmill.architectures.structure import check_structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
+from shadowmill.memory import in_batches
 from shadowmill.provenance import provenance
 from shadowmill.roles import RoleMatrix
 from shadowmill.scores.curvature import curvature, random_signs
@@ -35,11 +35,11 @@ from shadowmill.training.forward import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_matching
 from shadowmill.training.spec import build_network
 
-# Images of one forward pass, over all models of a stack. On CPUs, activations above some 30 MB are
-# returned to the system after each layer, and fetching them again takes most of the time.
+# Images of one forward pass at most, over all models of a stack. On CPUs, activations above some
+# 30 MB are returned to the system after each layer, and fetching them again takes most of the time.
 _IMAGES_PER_PASS = {"cpu": 512, "cuda": 2048}
-# Examples whose curvature one model is asked about at a time, as four images each. All that two
-# derivatives need is kept in memory for as many.
+# Examples at most whose curvature one model is asked about at a time, as four images each. All that
+# two derivatives need is kept in memory for as many.
 _CURVATURE_BATCH = 256
 
 
@@ -189,10 +189,17 @@ class _Scorer:
         self._num_models = len(files)
         self._normalise = Normaliser(data, device)
 
-    def _chunks(self, start: int, stop: int, title: str, size: int | None = None) -> tqdm:
+    def _in_batches(
+        self,
+        step: Callable[[slice], None],
+        start: int,
+        stop: int,
+        title: str,
+        size: int | None = None,
+    ) -> None:
         size = size or max(1, _IMAGES_PER_PASS[self._device.type] // self._num_models)
-        bounds = [slice(low, min(low + size, stop)) for low in range(start, stop, size)]
-        return progress.bar(bounds, desc=title, unit="batch")
+        with progress.bar(total=stop - start, desc=title, unit="example") as bar:
+            in_batches(step, start, stop, size, bar.update)
 
     def _inputs(self, rows: slice) -> Tensor:
         return self._normalise(torch.from_numpy(self._data.inputs[rows]).to(self._device))
@@ -220,8 +227,8 @@ class _Scorer:
         asked = ("phi", "max_phi") if settings.get("max_phi") else ("phi",)
         shape = (self._num_models, size, num_queries(queries))
         found = {name: np.empty(shape, dtype=np.float32) for name in asked}
-        identity: dict[str, list[np.ndarray]] = {}
-        for rows in self._chunks(0, size, "scores"):
+
+        def batch(rows: slice) -> None:
             inputs, labels = self._inputs(rows), self._labels(rows)
             for index, view in enumerate(views(inputs, queries)):
                 logits = self._logits(view)
@@ -230,9 +237,16 @@ class _Scorer:
                     found[name][:, rows, index] = logit_scaled_confidence(logits, of).cpu()
                 if index == 0:
                     of_identity = self._of_identity(inputs, logits, labels, settings)
-                    for name, values in of_identity.items():
-                        identity.setdefault(name, []).append(values.cpu().numpy())
-        return found | {n: np.concatenate(v, axis=1) for n, v in identity.items()}
+                    for name, tensor in of_identity.items():
+                        values = tensor.cpu().numpy()
+                        if name not in found:
+                            found[name] = np.empty(
+                                (len(values), size, *values.shape[2:]), values.dtype
+                            )
+                        found[name][:, rows] = values
+
+        self._in_batches(batch, 0, size, "scores")
+        return found
 
     def _of_identity(
         self, inputs: Tensor, logits: Tensor, labels: Tensor, settings: Mapping[str, Any]
@@ -259,7 +273,8 @@ class _Scorer:
         shape = (self._num_models, size, num_queries(queries))
         found = {name: np.empty(shape, dtype=np.float32) for name in asked["estimators"]}
         networks = [self._network(index) for index in range(self._num_models)]
-        for rows in self._chunks(0, size, "curvature", _CURVATURE_BATCH):
+
+        def batch(rows: slice) -> None:
             inputs, labels = self._inputs(rows), self._labels(rows)[0]
             for query, view in enumerate(views(inputs, queries)):
                 examples = range(rows.start, rows.stop)
@@ -269,6 +284,8 @@ class _Scorer:
                     values = curvature(network, view, labels, signs, asked)
                     for name, values_B in values.items():
                         found[name][model, rows, query] = values_B.cpu()
+
+        self._in_batches(batch, 0, size, "curvature", _CURVATURE_BATCH)
         return {f"curvature_{name}": values for name, values in found.items()}
 
     @torch.no_grad()
@@ -277,13 +294,19 @@ class _Scorer:
         start, stop = self._pool_size, len(self._data.labels)
         phi = np.empty((self._num_models, stop - start), dtype=np.float32)
         hits, loss = np.zeros((2, self._num_models))
-        for rows in self._chunks(start, stop, "test set"):
+
+        def batch(rows: slice) -> None:
             labels = self._labels(rows)
             logits = self._logits(self._inputs(rows))
             confidence = logit_scaled_confidence(logits, labels)
+            correct = logits.argmax(dim=-1) == labels
+            losses = F.softplus(-confidence).sum(dim=1).cpu().numpy()
             phi[:, rows.start - start : rows.stop - start] = confidence.cpu()
-            hits += (logits.argmax(dim=-1) == labels).sum(dim=1).cpu().numpy()
-            loss += F.softplus(-confidence).sum(dim=1).cpu().numpy()
+            # Last, as a batch that memory is too small for must add nothing.
+            hits[:] += correct.sum(dim=1).cpu().numpy()
+            loss[:] += losses
+
+        self._in_batches(batch, start, stop, "test set")
         with np.errstate(invalid="ignore"):
             return {
                 "population_phi": phi,

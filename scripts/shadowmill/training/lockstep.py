@@ -96,6 +96,10 @@ class Stack:
         self.seconds = 0.0
         self.history = History(self.names, pool.device)
 
+    def share_network(self, other: "Stack") -> None:
+        """Pass through the network of another stack of this configuration: it is compiled once."""
+        self._module, self._forward_stacked = other._module, other._forward_stacked
+
     def _is_graphed(self, compile_mode: str) -> bool:
         """Whether steps can be captured: on a GPU, with batches of one size and fused optimisers.
 

@@ -24,6 +24,8 @@ class SideBySide:
             stacks: of one model each, of one configuration, on the same GPU.
         """
         self._stacks = stacks
+        for stack in stacks[1:]:
+            stack.share_network(stacks[0])
         self._streams = [torch.cuda.Stream() for _ in stacks]
         self.total_steps = stacks[0].total_steps
         self.steps_per_epoch = stacks[0].steps_per_epoch
