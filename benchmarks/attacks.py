@@ -9,9 +9,9 @@ import time
 import numpy as np
 from lira import peak_bytes, synthetic_bank
 
-from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
+from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS, leave_one_out
 from shadowmill.metrics.bootstrap import paired_bootstrap, two_way_bootstrap
-from shadowmill.scores import CURVATURE_ESTIMATORS
+from shadowmill.scores.arrays import CURVATURES
 
 NUM_MODELS, NUM_EXAMPLES, NUM_QUERIES, NUM_CLASSES = 64, 50_000, 18, 10
 FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
@@ -25,15 +25,17 @@ def main() -> None:
     shape = bank.member_MN.shape
     bank = dataclasses.replace(
         bank,
-        labels_N=rng.integers(0, NUM_CLASSES, NUM_EXAMPLES),
-        correct_MN=rng.random(shape) < 0.9,
-        entropy_MN=rng.random(shape, dtype=np.float32),
-        modified_entropy_MN=rng.random(shape, dtype=np.float32),
-        population_phi_MZ=rng.standard_normal((NUM_MODELS, 10_000), dtype=np.float32),
-        max_phi_MNA=np.abs(bank.phi_MNA),
-        **{
-            f"curvature_{name}_MNA": rng.lognormal(size=bank.phi_MNA.shape).astype(np.float32)
-            for name in CURVATURE_ESTIMATORS
+        arrays={
+            "labels": rng.integers(0, NUM_CLASSES, NUM_EXAMPLES),
+            "correct": rng.random(shape) < 0.9,
+            "entropy": rng.random(shape, dtype=np.float32),
+            "modified_entropy": rng.random(shape, dtype=np.float32),
+            "population_phi": rng.standard_normal((NUM_MODELS, 10_000), dtype=np.float32),
+            "max_phi": np.abs(bank.phi_MNA),
+            **{
+                name: rng.lognormal(size=bank.phi_MNA.shape).astype(np.float32)
+                for name in CURVATURES.values()
+            },
         },
     )
     print(f"{NUM_MODELS} models × {NUM_EXAMPLES:,} examples × {NUM_QUERIES} queries, leave-one-out")
@@ -43,7 +45,7 @@ def main() -> None:
         if name in skipped:
             continue
         start = time.perf_counter()
-        scores[name] = attack.leave_one_out(bank)
+        scores[name] = leave_one_out(attack, bank)
         seconds = time.perf_counter() - start
         total += seconds
         print(f"{name:28}{seconds:8.2f} s", flush=True)

@@ -20,7 +20,7 @@ from training import make_stack, settings_of
 from shadowmill import architectures
 from shadowmill.data.readers.digits import digits
 from shadowmill.data.store import Data
-from shadowmill.scores import CURVATURE_ESTIMATORS
+from shadowmill.scores.arrays import CURVATURES
 from shadowmill.scores.curvature import curvature, random_signs
 from shadowmill.training.batches import Normaliser
 
@@ -99,14 +99,13 @@ def ours(
     networks: list[nn.Module], inputs: Tensor, labels: Tensor, estimators: tuple[str, ...]
 ) -> Tensor:
     """As score files are made; the last of the estimators."""
-    asked = {"estimators": estimators, "step": STEP}
     found = torch.empty(len(networks), len(inputs), dtype=torch.float64)
     for start in range(0, len(inputs), BATCH):
         rows = slice(start, start + BATCH)
         examples = range(start, start + len(inputs[rows]))
         signs = random_signs(examples, 0, PROBES, inputs.shape[1:])
         for index, network in enumerate(networks):
-            values = curvature(network, inputs[rows], labels[rows], signs, asked)
+            values = curvature(network, inputs[rows], labels[rows], signs, estimators, STEP)
             found[index, rows] = values[estimators[-1]]
     return found
 
@@ -121,9 +120,9 @@ def main() -> None:
     routes: dict[str, Callable[..., Tensor]] = {
         "published loop": published,
         "published, signs at once": partial(published, looped=False),
-        **{name: partial(ours, estimators=(name,)) for name in CURVATURE_ESTIMATORS},
+        **{name: partial(ours, estimators=(name,)) for name in CURVATURES},
         "trace and frobenius": partial(ours, estimators=("trace", "frobenius")),
-        "all three": partial(ours, estimators=CURVATURE_ESTIMATORS),
+        "all three": partial(ours, estimators=tuple(CURVATURES)),
     }
     seconds = dict.fromkeys(routes, float("inf"))
     found = {}

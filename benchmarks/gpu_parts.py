@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from shadowmill import architectures, devices
 from shadowmill.architectures.structure import structure
 from shadowmill.data.store import Data
+from shadowmill.scores.arrays import CURVATURES
 from shadowmill.scores.queries import num_queries
 from shadowmill.scores.score import _Scorer
 from shadowmill.training.batches import Pool
@@ -329,7 +330,7 @@ def scorer_of(network: str, size: int) -> _Scorer:
 def scoring(networks: Sequence[str], size: int) -> dict[str, dict[str, float]]:
     """Score files of one model: 18 views of each image."""
     queries = {"mirror": True, "shift": 1}
-    asked = {"queries": queries, "logits": False, "sensitivity": False}
+    asked = {"queries": queries, "arrays": []}
     found = {}
     for network in networks:
         scorer = scorer_of(network, size)
@@ -351,7 +352,8 @@ def curvature(networks: Sequence[str], size: int) -> dict[str, dict[str, float]]
         for estimator in ("finite_difference", "trace"):
             asked = {
                 "queries": {"mirror": False, "shift": 0},
-                "curvature": {"estimators": [estimator], "probes": 10, "step": 1e-3},
+                "arrays": [CURVATURES[estimator]],
+                "curvature": {"probes": 10, "step": 1e-3},
             }
             scorer.curvature(asked)
             seconds = seconds_of(lambda scorer=scorer, a=asked: scorer.curvature(a), 1)

@@ -27,9 +27,9 @@ def attacks_of(wildcards):
     )
 
 
-def closed_form_attacks(wildcards):
+def fast_attacks(wildcards):
     """The attacks of a study that are run again with fewer shadows."""
-    return study_of(wildcards).closed_form_attacks
+    return study_of(wildcards).fast_attacks
 
 
 @cache

@@ -115,8 +115,8 @@ rule tabulate_counts:
         "../envs/shadowmill.yaml"
     params:
         cell=cell_of,
-        attacks=closed_form_attacks,
-        code=code_of("tabulate_counts.py", closed_form_attacks),
+        attacks=fast_attacks,
+        code=code_of("tabulate_counts.py", fast_attacks),
     script:
         "../scripts/tabulate_counts.py"
 

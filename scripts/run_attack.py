@@ -15,4 +15,6 @@ with job(snakemake.log[0], snakemake.input):
         drop_unhealthy=snakemake.params.drop_unhealthy,
         data_path=next(iter(snakemake.input.data), None),
         output=snakemake.output[0],
+        execution=snakemake.config["execution"],
+        threads=snakemake.threads,
     )

@@ -17,9 +17,8 @@ from shadowmill.training.modelfile import ModelFile
 
 ASKED = {
     "queries": {"mirror": True, "shift": 1},
-    "logits": True,
-    "sensitivity": True,
-    "curvature": {"estimators": ["finite_difference", "trace"], "probes": 2, "step": 1e-3},
+    "arrays": ["logits", "sensitivity", "curvature_finite_difference", "curvature_trace"],
+    "curvature": {"probes": 2, "step": 1e-3},
 }
 
 

@@ -317,8 +317,11 @@ def test_an_edit_redoes_the_attacks_that_are_computed_with_it(copied, name, old,
     ("script", "fields"),
     [
         # Titles are for figures, what an attack can do for the choice of shadows.
-        ("run_attack.py", {"score", "leave_one_out", "needs"}),
-        ("tabulate_counts.py", {"score", "leave_one_out", "needs", "min_shadows", "per_example"}),
+        ("run_attack.py", {"score", "needs", "learns", "fast"}),
+        (
+            "tabulate_counts.py",
+            {"score", "needs", "learns", "fast", "min_shadows", "per_example"},
+        ),
         ("plot_heatmap.py", {"title"}),
         ("tabulate_membership.py", set()),
     ],
@@ -328,7 +331,8 @@ def test_of_its_row_an_attack_hangs_on_the_fields_that_are_read(copied, script, 
     changed = {
         "title": "another",
         "score": ATTACKS["lira_fixed"].score,
-        "leave_one_out": ATTACKS["lira_fixed"].leave_one_out,
+        "learns": False,
+        "fast": False,
         "min_shadows": 10,
         "per_example": False,
         "needs": frozenset({"labels"}),

@@ -8,6 +8,9 @@ import shadowmill.data.store  # imports are no part of what a call runs
 from shadowmill.attacks import ATTACKS
 from shadowmill.sources import Definition, definitions
 
+# With import-mode importlib, modules beside the tests are found through this.
+sys.path.append(str(Path(__file__).parent))
+
 PACKAGE = Path(shadowmill.__file__).parent
 
 

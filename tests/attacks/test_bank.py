@@ -29,16 +29,52 @@ def test_not_finite_names_model_and_example(phi_MNA, member_MN, value):
         ScoreBank(phi_MNA, member_MN, names=names)
 
 
-@pytest.mark.parametrize("field", ["curvature_finite_difference_MNA", "max_phi_MNA"])
-def test_other_statistics_of_the_queries_are_checked_too(phi_MNA, member_MN, field):
+@pytest.mark.parametrize("name", ["curvature_finite_difference", "max_phi"])
+def test_other_statistics_of_the_queries_are_checked_too(phi_MNA, member_MN, name):
     value_MNA = np.ones_like(phi_MNA)
-    assert getattr(ScoreBank(phi_MNA, member_MN, **{field: value_MNA}), field) is value_MNA
-    with pytest.raises(ValueError, match=rf"{field} has shape \(4, 3, 1\), expected \(4, 3, 2\)"):
-        ScoreBank(phi_MNA, member_MN, **{field: value_MNA[:, :, :1]})
+    bank = ScoreBank(phi_MNA, member_MN, arrays={name: value_MNA})
+    assert bank[name] is value_MNA
+    assert name in bank
     value_MNA[3, 0, 1] = np.inf
-    name = field.removesuffix("_MNA")
     with pytest.raises(ValueError, match=f"{name} of model 3 at example 0, query 1 is inf"):
-        ScoreBank(phi_MNA, member_MN, **{field: value_MNA})
+        ScoreBank(phi_MNA, member_MN, arrays={name: value_MNA})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("max_phi", (4, 3, 1), r"\(4, 3, 2\)"),
+        ("entropy", (3, 3), r"\(4, 3\)"),
+        ("labels", (4,), r"\(3\)"),
+        ("labels", (3, 1), r"\(3\)"),
+        ("logits", (4, 2, 10), r"\(4, 3, K\)"),
+        ("population_phi", (3, 50), r"\(4, Z\)"),
+        ("features", (4, 8), r"\(3, D\)"),
+    ],
+)
+def test_arrays_that_do_not_fit(phi_MNA, member_MN, name, shape, expected):
+    found = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+    with pytest.raises(ValueError, match=rf"{name} has shape \({found}\), expected {expected}"):
+        ScoreBank(phi_MNA, member_MN, arrays={name: np.zeros(shape)})
+
+
+def test_what_is_not_there(phi_MNA, member_MN):
+    bank = ScoreBank(phi_MNA, member_MN)
+    assert "labels" not in bank
+    with pytest.raises(ValueError, match="labels is not in the bank, and the attack needs it"):
+        bank["labels"]
+
+
+def test_some_of_the_models(phi_MNA, member_MN):
+    labels, entropy = np.arange(3), np.arange(12.0).reshape(4, 3)
+    bank = ScoreBank(phi_MNA, member_MN, arrays={"labels": labels, "entropy": entropy})
+    some = bank.select([3, 1])
+    assert some.names == ("model 3", "model 1")
+    np.testing.assert_array_equal(some.phi_MNA, phi_MNA[[3, 1]])
+    np.testing.assert_array_equal(some.member_MN, member_MN[[3, 1]])
+    np.testing.assert_array_equal(some.nonmember_MN, ~member_MN[[3, 1]])
+    np.testing.assert_array_equal(some["entropy"], [[9, 10, 11], [3, 4, 5]])
+    np.testing.assert_array_equal(some["labels"], labels)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2), (4, 0, 2), (4, 3, 0)])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from banks import score_bank
 
-from shadowmill.attacks import ScoreBank
 from shadowmill.attacks.exposure import exposure
 
 # Two queries a tenth to either side of the φ below, so that the mean over queries is the φ.
@@ -16,7 +16,7 @@ LOO = np.arange(12.0).reshape(4, 3)
 
 
 def test_hand_values():
-    table = exposure(ScoreBank(PHI, MEMBER, NONMEMBER), LOO)
+    table = exposure(score_bank(PHI, MEMBER, NONMEMBER), LOO)
     expected = {
         "phi_in": [2, 6, 0],
         "phi_out": [0, 5, 2],
@@ -36,26 +36,26 @@ def test_hand_values():
 
 
 def test_equal_separation_shares_a_rank():
-    bank = ScoreBank(PHI[:, [2, 0, 0, 2]], MEMBER[:, [2, 0, 0, 2]])
+    bank = score_bank(PHI[:, [2, 0, 0, 2]], MEMBER[:, [2, 0, 0, 2]])
     np.testing.assert_array_equal(exposure(bank, LOO[:, [2, 0, 0, 2]])["rank"], [3, 1, 1, 3])
 
 
 def test_no_spread_stays_finite():
     phi_MNA = np.array([1.0, 1.0, 0.0, 0.0])[:, None, None]
-    bank = ScoreBank(phi_MNA, np.array([[1], [1], [0], [0]], dtype=bool))
+    bank = score_bank(phi_MNA, np.array([[1], [1], [0], [0]], dtype=bool))
     np.testing.assert_allclose(exposure(bank, LOO[:, :1])["separation"], 1e6)
 
 
 def test_float32_is_averaged_in_float64():
-    bank = ScoreBank(PHI.astype(np.float32), MEMBER)
-    double = ScoreBank(bank.phi_MNA.astype(np.float64), MEMBER)
+    bank = score_bank(PHI.astype(np.float32), MEMBER)
+    double = score_bank(bank.phi_MNA.astype(np.float64), MEMBER)
     np.testing.assert_array_equal(
         exposure(bank, LOO)["sigma_in"], exposure(double, LOO)["sigma_in"]
     )
 
 
 def test_errors():
-    bank = ScoreBank(PHI, MEMBER, NONMEMBER)
+    bank = score_bank(PHI, MEMBER, NONMEMBER)
     with pytest.raises(ValueError, match=r"loo_MN has shape \(4, 2\), expected \(4, 3\)"):
         exposure(bank, LOO[:, :2])
     bank.nonmember_MN[:, 1] = False

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from banks import looped, score_bank
 from scipy.stats import norm
 
-from shadowmill.attacks import ScoreBank
-from shadowmill.attacks.legacy import global_gaussian, global_gaussian_leave_one_out
+from shadowmill.attacks.legacy import global_gaussian
 from shadowmill.attacks.lira import SIGMA_FLOOR
 from shadowmill.metrics.intervals import auc_interval
 
@@ -18,7 +18,7 @@ def phi_of(loss):
 
 
 def bank_of_losses(loss_MN, member_MN, nonmember_MN=None):
-    return ScoreBank(phi_of(np.asarray(loss_MN))[:, :, None], np.array(member_MN), nonmember_MN)
+    return score_bank(phi_of(np.asarray(loss_MN))[:, :, None], np.array(member_MN), nonmember_MN)
 
 
 def random_bank(seed=0, shift=0.5, num_models=6, num_examples=200):
@@ -26,10 +26,6 @@ def random_bank(seed=0, shift=0.5, num_models=6, num_examples=200):
     member_MN = rng.random((num_models, num_examples)) < 0.5
     loss_MN = rng.normal(5 - shift * member_MN, 0.5)
     return bank_of_losses(loss_MN, member_MN)
-
-
-def without(bank, model):
-    return bank.select(np.delete(np.arange(len(bank.phi_MNA)), model))
 
 
 def test_hand_values():
@@ -56,35 +52,33 @@ def test_equals_normals_fitted_to_the_pool():
 def test_leave_one_out_equals_loop():
     bank = random_bank()
     unused_MN = np.random.default_rng(2).random(bank.member_MN.shape) < 0.2
-    bank = ScoreBank(bank.phi_MNA, bank.member_MN & ~unused_MN, bank.nonmember_MN & ~unused_MN)
-    rows = [global_gaussian(without(bank, m), bank.select([m]))[0] for m in range(6)]
-    np.testing.assert_allclose(global_gaussian_leave_one_out(bank), rows, rtol=1e-12, atol=1e-12)
+    bank = score_bank(bank.phi_MNA, bank.member_MN & ~unused_MN, bank.nonmember_MN & ~unused_MN)
+    expected_MN = looped(global_gaussian, bank)
+    np.testing.assert_allclose(global_gaussian(bank, None), expected_MN, rtol=1e-12, atol=1e-12)
 
 
 def test_permutations_only_permute():
     bank, rng = random_bank(), np.random.default_rng(3)
     models, examples = rng.permutation(6), rng.permutation(200)
-    shuffled = ScoreBank(bank.phi_MNA[models][:, examples], bank.member_MN[models][:, examples])
+    shuffled = score_bank(bank.phi_MNA[models][:, examples], bank.member_MN[models][:, examples])
     np.testing.assert_allclose(
-        global_gaussian_leave_one_out(shuffled),
-        global_gaussian_leave_one_out(bank)[models][:, examples],
+        global_gaussian(shuffled, None),
+        global_gaussian(bank, None)[models][:, examples],
         rtol=1e-11,
     )
 
 
 def test_only_the_identity_query_counts():
     bank = random_bank()
-    more = ScoreBank(np.concatenate([bank.phi_MNA, -bank.phi_MNA], axis=2), bank.member_MN)
-    np.testing.assert_array_equal(
-        global_gaussian_leave_one_out(more), global_gaussian_leave_one_out(bank)
-    )
+    more = score_bank(np.concatenate([bank.phi_MNA, -bank.phi_MNA], axis=2), bank.member_MN)
+    np.testing.assert_array_equal(global_gaussian(more, None), global_gaussian(bank, None))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_auc_of_normal_losses(shift):
     """Of N(5 - shift, ½) against N(5, ½) it is Φ(shift / ½√2)."""
     bank = random_bank(4, shift=shift, num_models=8, num_examples=4000)
-    low, high = auc_interval(global_gaussian_leave_one_out(bank)[0], bank.member_MN[0], 0.99)
+    low, high = auc_interval(global_gaussian(bank, None)[0], bank.member_MN[0], 0.99)
     # Without a shift the two fitted normals are almost one, and their order is chance.
     assert low < norm.cdf(shift / (0.5 * math.sqrt(2))) < high
     assert high - low < 0.06
@@ -101,6 +95,6 @@ def test_shadows_of_one_kind_are_refused():
     bank = bank_of_losses([[1, 2.0], [3, 4.0]], [[True, True], [True, False]])
     assert np.isfinite(global_gaussian(bank, bank)).all()
     with pytest.raises(ValueError, match="no non-members of the shadows once a model is left out"):
-        global_gaussian_leave_one_out(bank)
+        global_gaussian(bank, None)
     with pytest.raises(ValueError, match="no non-members of the shadows, expected"):
         global_gaussian(bank.select([0]), bank)

@@ -1,11 +1,13 @@
 import importlib
 import math
+from functools import partial
 
 import numpy as np
 import pytest
+from banks import looped, score_bank
 from scipy.stats import norm
 
-from shadowmill.attacks import ScoreBank, lira, lira_leave_one_out
+from shadowmill.attacks import lira
 from shadowmill.attacks.lira import (
     LOCATIONS,
     MODES,
@@ -26,7 +28,7 @@ def random_bank(num_models, num_examples, num_queries, *, seed=0, shift=1.0, dty
     centre_N = rng.normal(0, 5, num_examples)
     phi_MNA = rng.normal(size=(num_models, num_examples, num_queries)) + centre_N[:, None]
     phi_MNA += shift * member_MN[:, :, None]
-    return ScoreBank(phi_MNA.astype(dtype), member_MN)
+    return score_bank(phi_MNA.astype(dtype), member_MN)
 
 
 def without(bank, model):
@@ -36,14 +38,11 @@ def without(bank, model):
 def targets_of(phi_TNA):
     """A bank of targets; their roles are nothing that an attack may look at."""
     phi_TNA = np.asarray(phi_TNA)
-    return ScoreBank(phi_TNA, np.zeros(phi_TNA.shape[:2], dtype=bool))
+    return score_bank(phi_TNA, np.zeros(phi_TNA.shape[:2], dtype=bool))
 
 
-def looped_leave_one_out(bank, mode, location=None):
-    models = range(len(bank.phi_MNA))
-    return np.concatenate(
-        [lira(without(bank, m), bank.select([m]), mode, location) for m in models]
-    )
+def looped_lira(bank, mode, location=None):
+    return looped(partial(lira, mode=mode, location=location), bank)
 
 
 def slow_lira(bank, phi_TNA, mode, location):
@@ -101,7 +100,7 @@ HAND_TARGET = targets_of([[[2.0], [3.0], [-1.0]]])
     ],
 )
 def test_hand_values(mode, expected):
-    score_TN = lira(ScoreBank(HAND_PHI, HAND_MEMBER), HAND_TARGET, mode)
+    score_TN = lira(score_bank(HAND_PHI, HAND_MEMBER), HAND_TARGET, mode)
     np.testing.assert_allclose(score_TN, [expected], rtol=1e-14)
 
 
@@ -109,7 +108,7 @@ def test_median_by_hand():
     # OUT φ 0, 0, 0, 4: median 0, but σ about the mean 1: σ² = (1 + 1 + 1 + 9)/4 = 3. IN φ 2 and 4:
     # median and mean 3, σ 1. Target at 3: -log 1 + log √3 - 0 + 3²/(2·3)
     phi_MNA = np.array([0.0, 0.0, 0.0, 4.0, 2.0, 4.0])[:, None, None]
-    bank = ScoreBank(phi_MNA, np.array([[0]] * 4 + [[1]] * 2, dtype=bool))
+    bank = score_bank(phi_MNA, np.array([[0]] * 4 + [[1]] * 2, dtype=bool))
     score_TN = lira(bank, targets_of([[[3.0]]]), "online", "median")
     np.testing.assert_allclose(score_TN, [[math.log(3) / 2 + 1.5]], rtol=1e-14)
     # With the mean 1 the last term is 2²/(2·3).
@@ -131,7 +130,7 @@ def test_location_is_by_default_that_of_the_source(mode, location):
     bank, other = random_bank(12, 20, 1), (LOCATIONS[location == "mean"])
     for call in (
         lambda *where: lira(bank, bank.select([0, 1]), mode, *where),
-        lambda *where: lira_leave_one_out(bank, mode, *where),
+        lambda *where: lira(bank, None, mode, *where),
     ):
         np.testing.assert_array_equal(call(), call(location))
         assert not np.allclose(call(), call(other))
@@ -142,7 +141,7 @@ def test_sigma_floor():
     # -log 1e-6 - 0 + 4²/2
     phi_MNA = np.array([5.0, 5.0, 0.0, 2.0])[:, None, None]
     member_MN = np.array([[1], [1], [0], [0]], dtype=bool)
-    score_TN = lira(ScoreBank(phi_MNA, member_MN), targets_of([[[5.0]]]), "online")
+    score_TN = lira(score_bank(phi_MNA, member_MN), targets_of([[[5.0]]]), "online")
     assert SIGMA_FLOOR == 1e-6
     np.testing.assert_allclose(score_TN, [[6 * math.log(10) + 8]], rtol=1e-14)
 
@@ -164,8 +163,8 @@ def test_equals_slow_definition(mode, location, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_leave_one_out_equals_loop(mode, location, num_models, dtype):
     bank = random_bank(num_models, 301, 3, dtype=dtype)
-    looped_MN = looped_leave_one_out(bank, mode, location)
-    score_MN = lira_leave_one_out(bank, mode, location)
+    looped_MN = looped_lira(bank, mode, location)
+    score_MN = lira(bank, None, mode, location)
     np.testing.assert_allclose(score_MN, looped_MN, rtol=1e-12, atol=1e-12)
 
 
@@ -174,20 +173,20 @@ def test_leave_one_out_equals_loop(mode, location, num_models, dtype):
 def test_leave_one_out_with_unused_examples_equals_loop(mode, location):
     bank = random_bank(20, 200, 2, seed=1)
     unused_MN = np.random.default_rng(2).random((20, 200)) < 0.1
-    bank = ScoreBank(bank.phi_MNA, bank.member_MN & ~unused_MN, bank.nonmember_MN & ~unused_MN)
-    score_MN = lira_leave_one_out(bank, mode, location)
-    looped_MN = looped_leave_one_out(bank, mode, location)
+    bank = score_bank(bank.phi_MNA, bank.member_MN & ~unused_MN, bank.nonmember_MN & ~unused_MN)
+    score_MN = lira(bank, None, mode, location)
+    looped_MN = looped_lira(bank, mode, location)
     np.testing.assert_allclose(score_MN, looped_MN, rtol=1e-12, atol=1e-12)
-    everything = ScoreBank(bank.phi_MNA, bank.member_MN)
-    assert not np.allclose(score_MN, lira_leave_one_out(everything, mode, location))
+    everything = score_bank(bank.phi_MNA, bank.member_MN)
+    assert not np.allclose(score_MN, lira(everything, None, mode, location))
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_leave_one_out_with_fewest_shadows_equals_loop(mode, location):
     bank = random_bank(required_shadows(mode), 500, 2, seed=3)
-    score_MN = lira_leave_one_out(bank, mode, location)
-    looped_MN = looped_leave_one_out(bank, mode, location)
+    score_MN = lira(bank, None, mode, location)
+    looped_MN = looped_lira(bank, mode, location)
     np.testing.assert_allclose(score_MN, looped_MN, rtol=1e-11, atol=1e-11)
 
 
@@ -197,8 +196,8 @@ def test_leave_one_out_with_equal_shadows_equals_loop(mode):
     bank = random_bank(12, 60, 2, seed=5)
     bank.phi_MNA[:] = bank.phi_MNA.round()
     np.testing.assert_allclose(
-        lira_leave_one_out(bank, mode, "median"),
-        looped_leave_one_out(bank, mode, "median"),
+        lira(bank, None, mode, "median"),
+        looped_lira(bank, mode, "median"),
         rtol=1e-11,
         atol=1e-11,
     )
@@ -210,18 +209,16 @@ def test_leave_one_out_survives_cancellation(mode):
     bank = random_bank(8, 40, 1, seed=6)
     bank.phi_MNA[:] *= 1e-3
     bank.phi_MNA[np.arange(40) % 8, np.arange(40)] += 1e3
-    np.testing.assert_allclose(
-        lira_leave_one_out(bank, mode), looped_leave_one_out(bank, mode), rtol=1e-9
-    )
+    np.testing.assert_allclose(lira(bank, None, mode), looped_lira(bank, mode), rtol=1e-9)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_chunks_do_not_show(mode, monkeypatch):
     bank = random_bank(10, 50, 2)
-    whole = lira(bank, bank.select([3]), mode), lira_leave_one_out(bank, mode)
+    whole = lira(bank, bank.select([3]), mode), lira(bank, None, mode)
     module = importlib.import_module("shadowmill.attacks.lira")  # the package's lira is a function
     monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 7 * 10 * 2)  # 50 = 7 × 7 + 1
-    parts = lira(bank, bank.select([3]), mode), lira_leave_one_out(bank, mode)
+    parts = lira(bank, bank.select([3]), mode), lira(bank, None, mode)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-13)
 
@@ -229,10 +226,10 @@ def test_chunks_do_not_show(mode, monkeypatch):
 @pytest.mark.parametrize("mode", MODES)
 def test_float32_is_computed_in_float64(mode):
     bank = random_bank(10, 50, 2, dtype=np.float32)
-    double = ScoreBank(bank.phi_MNA.astype(np.float64), bank.member_MN)
-    score_MN = lira_leave_one_out(bank, mode)
+    double = score_bank(bank.phi_MNA.astype(np.float64), bank.member_MN)
+    score_MN = lira(bank, None, mode)
     assert score_MN.dtype == np.float64
-    np.testing.assert_array_equal(score_MN, lira_leave_one_out(double, mode))
+    np.testing.assert_array_equal(score_MN, lira(double, None, mode))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -240,10 +237,10 @@ def test_permutations_only_permute(mode):
     bank = random_bank(12, 40, 2)
     rng = np.random.default_rng(0)
     models, examples = rng.permutation(12), rng.permutation(40)
-    shuffled = ScoreBank(bank.phi_MNA[models][:, examples], bank.member_MN[models][:, examples])
+    shuffled = score_bank(bank.phi_MNA[models][:, examples], bank.member_MN[models][:, examples])
     np.testing.assert_allclose(
-        lira_leave_one_out(shuffled, mode),
-        lira_leave_one_out(bank, mode)[models][:, examples],
+        lira(shuffled, None, mode),
+        lira(bank, None, mode)[models][:, examples],
         rtol=1e-11,
         atol=1e-11,
     )
@@ -252,7 +249,7 @@ def test_permutations_only_permute(mode):
 @pytest.mark.parametrize("mode", ["offline", "two_sided_code"])
 def test_offline_reads_no_member(mode):
     bank = random_bank(12, 40, 1)
-    other = ScoreBank(np.where(bank.member_MN[:, :, None], 99.0, bank.phi_MNA), bank.member_MN)
+    other = score_bank(np.where(bank.member_MN[:, :, None], 99.0, bank.phi_MNA), bank.member_MN)
     targets = bank.select([0])
     np.testing.assert_array_equal(lira(bank, targets, mode), lira(other, targets, mode))
 
@@ -269,7 +266,7 @@ def test_only_the_code_calls_a_low_confidence_a_sign_of_membership():
 @pytest.mark.parametrize("mode", MODES)
 def test_null_bank_scores_chance(mode):
     bank = random_bank(32, 3000, 2, seed=7, shift=0.0)
-    score_MN = lira_leave_one_out(bank, mode)
+    score_MN = lira(bank, None, mode)
     for model in range(4):
         low, high = auc_interval(score_MN[model], bank.member_MN[model], 0.999)
         assert low < 0.5 < high
@@ -291,8 +288,7 @@ def test_offline_is_weaker_than_online_and_two_sided_weaker_still():
     bank = random_bank(100, 3000, 1, seed=9)
     member_N = bank.member_MN[0]
     online, offline, two_sided = (
-        auc(lira_leave_one_out(bank, mode)[0], member_N)
-        for mode in ("fixed", "offline", "two_sided_code")
+        auc(lira(bank, None, mode)[0], member_N) for mode in ("fixed", "offline", "two_sided_code")
     )
     assert 0.6 < offline < online + 0.01
     assert 0.5 < two_sided < offline - 0.05
@@ -333,15 +329,15 @@ def test_pooled_normal_is_mean_and_variance_of_what_is_left():
 )
 def test_required_shadows_suffice_and_are_needed(mode, fewest):
     assert required_shadows(mode) == fewest
-    assert np.isfinite(lira_leave_one_out(random_bank(fewest, 20, 1), mode)).all()
+    assert np.isfinite(lira(random_bank(fewest, 20, 1), None, mode)).all()
     with pytest.raises(ValueError, match=f"{mode!r} found .* use at least {fewest} shadows"):
-        lira_leave_one_out(random_bank(fewest - 2, 20, 1), mode)
+        lira(random_bank(fewest - 2, 20, 1), None, mode)
 
 
 def test_too_few_shadows_names_side_example_and_count():
     member_MN = HAND_MEMBER.copy()
     member_MN[:, 1] = [True, False, False, False]
-    bank = ScoreBank(HAND_PHI, member_MN)
+    bank = score_bank(HAND_PHI, member_MN)
     with pytest.raises(
         ValueError, match="'online' found 1 IN shadows for example 1, expected at least 2"
     ):
@@ -356,23 +352,23 @@ def test_fixed_needs_a_residual():
     bank = random_bank(2, 20, 1)  # one IN and one OUT each: means, but no spread
     with pytest.raises(ValueError, match="'fixed' found one IN shadow for every example"):
         lira(bank, bank.select([0]), "fixed")
-    bank = ScoreBank(np.arange(4.0)[:, None, None], np.array([[1], [1], [0], [0]], dtype=bool))
+    bank = score_bank(np.arange(4.0)[:, None, None], np.array([[1], [1], [0], [0]], dtype=bool))
     assert np.isfinite(lira(bank, targets_of(np.zeros((1, 1, 1))), "fixed")).all()
     with pytest.raises(ValueError, match="one IN shadow for every example once a model is left"):
-        lira_leave_one_out(bank, "fixed")
+        lira(bank, None, "fixed")
 
 
 def test_targets_that_do_not_fit():
-    bank = ScoreBank(HAND_PHI, HAND_MEMBER)
+    bank = score_bank(HAND_PHI, HAND_MEMBER)
     with pytest.raises(ValueError, match=r"shape \(2, 1\), expected \(3, 1\)"):
         lira(bank, targets_of(HAND_TARGET.phi_MNA[:, :2]))
 
 
 def test_unknown_mode_lists_the_known():
-    bank = ScoreBank(HAND_PHI, HAND_MEMBER)
+    bank = score_bank(HAND_PHI, HAND_MEMBER)
     for call in (
         lambda: lira(bank, HAND_TARGET, "global"),
-        lambda: lira_leave_one_out(bank, "global"),
+        lambda: lira(bank, None, "global"),
         lambda: required_shadows("global"),
     ):
         with pytest.raises(ValueError, match=r"unknown LiRA mode 'global'.*online, fixed, offline"):
@@ -383,7 +379,7 @@ def test_unknown_location_lists_the_known():
     bank = random_bank(8, 3, 1)
     for call in (
         lambda: lira(bank, HAND_TARGET, location="mode"),
-        lambda: lira_leave_one_out(bank, location="mode"),
+        lambda: lira(bank, None, location="mode"),
     ):
         with pytest.raises(ValueError, match=r"unknown LiRA location 'mode'.*mean, median"):
             call()

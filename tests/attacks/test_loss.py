@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from banks import score_bank
 
-from shadowmill.attacks import ScoreBank
-from shadowmill.attacks.loss import loss, loss_leave_one_out
+from shadowmill.attacks import ATTACKS, leave_one_out
+from shadowmill.attacks.loss import loss
 from shadowmill.scores.statistics import logit_scaled_confidence
 
 
 def bank_of(phi_MNA):
     phi_MNA = np.asarray(phi_MNA)
-    return ScoreBank(phi_MNA, np.zeros(phi_MNA.shape[:2], dtype=bool))
+    return score_bank(phi_MNA, np.zeros(phi_MNA.shape[:2], dtype=bool))
 
 
 def loss_of(phi_NA):
@@ -75,7 +76,7 @@ def test_the_identity_query_alone_counts():
 
 def test_leave_one_out_is_each_shadow_by_itself():
     phi_MNA = np.random.default_rng(0).normal(0, 10, (4, 30, 2)).astype(np.float32)
-    score_MN = loss_leave_one_out(bank_of(phi_MNA))
+    score_MN = leave_one_out(ATTACKS["loss"], bank_of(phi_MNA))
     assert score_MN.shape == (4, 30)
     assert score_MN.dtype == np.float64
     for phi_NA, score_N in zip(phi_MNA, score_MN, strict=True):

@@ -1,12 +1,14 @@
 """Attack files: what they hold, and which models the attack is judged by."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from banks import score_bank
 
 from shadowmill import roles, storage
-from shadowmill.attacks import ATTACKS, ScoreBank
+from shadowmill.attacks import ATTACKS, leave_one_out
 from shadowmill.attacks.run import _features, read_attack, run_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
@@ -87,6 +89,14 @@ def configured(settings):
     }
 
 
+DEFAULTS = {
+    "drop_unhealthy": False,
+    "data_path": None,
+    "execution": {"device": "cpu"},
+    "threads": 1,
+}
+
+
 def run(
     written,
     folder,
@@ -107,7 +117,7 @@ def run(
         shadow_training=configured(shadows_as),
         adversary=adversary,
         output=str(output),
-        **{"drop_unhealthy": False, "data_path": None} | options,
+        **DEFAULTS | options,
     )
     return read_attack(output)
 
@@ -143,16 +153,16 @@ def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path,
 
     def bank(files):
         roles_MN = joined(files, "roles")
-        return ScoreBank(
+        return score_bank(
             joined(files, "phi"),
             roles_MN == MEMBER,
             nonmember_MN=roles_MN == NON_MEMBER,
             names=tuple(joined(files, "models")),
-            labels_N=LABELS,
-            entropy_MN=joined(files, "entropy"),
-            curvature_trace_MNA=joined(files, "curvature_trace"),
-            max_phi_MNA=joined(files, "max_phi"),
-            features_ND=features,
+            labels=LABELS,
+            entropy=joined(files, "entropy"),
+            curvature_trace=joined(files, "curvature_trace"),
+            max_phi=joined(files, "max_phi"),
+            features=features,
         )
 
     assert scores.targets == ("target-42", "target-7")
@@ -167,7 +177,7 @@ def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path,
         (
             scores.leave_one_out_MN,
             scores.shadow_roles_MN,
-            ATTACKS[attack].leave_one_out(bank(shadows)),
+            leave_one_out(ATTACKS[attack], bank(shadows)),
             shadow_roles,
         ),
     ):
@@ -185,6 +195,19 @@ def prepared(folder):
     arrays = {"images": images, "labels": LABELS, "mean": np.zeros(1), "std": np.ones(1)}
     storage.write_hdf5(path, arrays, {}, class_names=["a", "b"], **facts)
     return path
+
+
+def test_networks_are_trained_where_the_configuration_says(files, tmp_path, monkeypatch):
+    given = []
+
+    def score(shadows, targets, device, threads):
+        given.append((device, threads))
+        return np.zeros(targets.phi_MNA.shape[:2])
+
+    row = replace(ATTACKS["nn"], score=score, needs=frozenset())
+    monkeypatch.setitem(ATTACKS, "nn", row)
+    run(files(), tmp_path / "a", "nn", execution={"device": "cuda"}, threads=3)
+    assert given == [("cuda", 3)] * 5  # for the targets, and for four groups of shadows
 
 
 def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
@@ -319,9 +342,9 @@ def test_features_are_the_examples_as_rows_inside_the_pool_and_outside(tmp_path,
     storage.write_hdf5(path, arrays | {"mean": np.zeros(1), "std": np.ones(1)}, {}, **facts)
     rows = np.arange(20).reshape(5, 4) / (255 if kind == "image" else 1)
     found = _features(path, pool)
-    expected = {"features_ND": rows[:pool]}
+    expected = {"features": rows[:pool]}
     if pool < 5:
-        expected["population_features_ZD"] = rows[pool:]
+        expected["population_features"] = rows[pool:]
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert found[key].dtype == np.float32

@@ -1,18 +1,19 @@
 """Confidence, entropies and correctness, plain and against a threshold per class."""
 
 import math
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from banks import looped, replace, score_bank
 
-from shadowmill.attacks import ScoreBank
+from shadowmill.attacks import ATTACKS, leave_one_out
 from shadowmill.attacks.loss import loss
 from shadowmill.attacks.thresholds import (
     STATISTICS,
+    class_threshold,
     class_thresholds,
     threshold,
-    threshold_leave_one_out,
 )
 from shadowmill.metrics.intervals import auc_interval
 from shadowmill.metrics.ranking import auc
@@ -24,19 +25,15 @@ def random_bank(num_models=6, num_examples=90, *, num_classes=4, seed=0, shift=1
     role_MN = rng.choice(3, (num_models, num_examples), p=[0.1, 0.45, 0.45])
     labels_N = rng.integers(num_classes, size=num_examples)
     value_MN = rng.normal(shift * (role_MN == 1) + 3 * labels_N).round(digits)
-    return ScoreBank(
+    return score_bank(
         value_MN[:, :, None],
         role_MN == 1,
         role_MN == 2,
-        labels_N=labels_N,
-        correct_MN=rng.random(role_MN.shape) < 0.6 + 0.2 * (role_MN == 1),
-        entropy_MN=20 - value_MN,
-        modified_entropy_MN=(20 - value_MN).astype(np.float32),
+        labels=labels_N,
+        correct=rng.random(role_MN.shape) < 0.6 + 0.2 * (role_MN == 1),
+        entropy=20 - value_MN,
+        modified_entropy=(20 - value_MN).astype(np.float32),
     )
-
-
-def without(bank, model):
-    return bank.select(np.delete(np.arange(len(bank.phi_MNA)), model))
 
 
 def slow_threshold(value_P, member_P):
@@ -55,7 +52,7 @@ def slow_thresholds(value_MN, shadows, labels_N):
     pair_MN = shadows.member_MN | shadows.nonmember_MN
     thresholds = []
     for label in labels_N:
-        part_MN = pair_MN & (shadows.labels_N == label)
+        part_MN = pair_MN & (shadows["labels"] == label)
         best = slow_threshold(value_MN[part_MN], shadows.member_MN[part_MN])
         if best is None:
             best = slow_threshold(value_MN[pair_MN], shadows.member_MN[pair_MN])
@@ -65,12 +62,12 @@ def slow_thresholds(value_MN, shadows, labels_N):
 
 def test_scores_by_hand():
     # p_y = ¾, ½ and ⅕ are φ = log 3, 0 and -log 4.
-    targets = ScoreBank(
+    targets = score_bank(
         np.log([3, 1, 0.25])[None, :, None],
         np.ones((1, 3), dtype=bool),
-        correct_MN=np.array([[True, True, False]]),
-        entropy_MN=np.array([[0.1, 0.2, 0.3]]),
-        modified_entropy_MN=np.array([[1, 0, 3]], dtype=np.float32),
+        correct=np.array([[True, True, False]]),
+        entropy=np.array([[0.1, 0.2, 0.3]]),
+        modified_entropy=np.array([[1, 0, 3]], dtype=np.float32),
     )
     expected = {
         "confidence": [0.75, 0.5, 0.2],
@@ -80,12 +77,9 @@ def test_scores_by_hand():
     }
     assert set(expected) == set(STATISTICS)
     for statistic, score_N in expected.items():
-        for score_TN in (
-            threshold(targets, targets, statistic),
-            threshold_leave_one_out(targets, statistic),
-        ):
-            assert score_TN.dtype == np.float64
-            np.testing.assert_allclose(score_TN, [score_N], rtol=1e-14)
+        score_TN = threshold(targets, targets, statistic)
+        assert score_TN.dtype == np.float64
+        np.testing.assert_allclose(score_TN, [score_N], rtol=1e-14)
 
 
 def test_confidence_ranks_as_the_loss():
@@ -104,11 +98,11 @@ def test_thresholds_by_hand():
     value_MN = np.array([[5, 1, 6, 2, 1, 4], [7, 5, 8, 3, 2, 4.0]])
     member_MN = np.array([[1, 0, 0, 1, 0, 1], [1, 0, 0, 1, 0, 0]], dtype=bool)
     neither_MN = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1]], dtype=bool)
-    shadows = ScoreBank(
+    shadows = score_bank(
         value_MN[:, :, None],
         member_MN,
         ~member_MN & ~neither_MN,
-        labels_N=np.array([0, 0, 0, 1, 1, 2]),
+        labels=np.array([0, 0, 0, 1, 1, 2]),
     )
     found = class_thresholds(value_MN, shadows, np.array([3, 2, 1, 0, 1]), leave_one_out=False)
     np.testing.assert_array_equal(found, [[3, 3, 3, 7, 3]])
@@ -116,9 +110,9 @@ def test_thresholds_by_hand():
 
 def test_the_sign_is_the_published_decision():
     bank, targets = random_bank(), random_bank(2, 50, seed=1)
-    values_MN, values_TN = -bank.entropy_MN, -targets.entropy_MN
-    thresholds = slow_thresholds(values_MN, bank, targets.labels_N)
-    score_TN = threshold(bank, targets, "entropy", per_class=True)
+    values_MN, values_TN = -bank["entropy"], -targets["entropy"]
+    thresholds = slow_thresholds(values_MN, bank, targets["labels"])
+    score_TN = class_threshold(bank, targets, "entropy")
     np.testing.assert_array_equal(score_TN >= 0, values_TN >= thresholds)
     assert (score_TN == 0).any()
 
@@ -131,9 +125,9 @@ def test_equals_slow_definition(statistic, num_classes):
     targets = random_bank(2, 50, num_classes=num_classes, seed=1)
     value_MN = threshold(bank, bank, statistic)
     expected_TN = threshold(bank, targets, statistic) - slow_thresholds(
-        value_MN, bank, targets.labels_N
+        value_MN, bank, targets["labels"]
     )
-    score_TN = threshold(bank, targets, statistic, per_class=True)
+    score_TN = class_threshold(bank, targets, statistic)
     np.testing.assert_array_equal(score_TN, expected_TN)
 
 
@@ -142,38 +136,31 @@ def test_equals_slow_definition(statistic, num_classes):
 @pytest.mark.parametrize("num_models", [2, 6])
 def test_leave_one_out_equals_loop(statistic, num_classes, num_models):
     bank = random_bank(num_models, num_classes=num_classes)
-    rows = [
-        threshold(without(bank, m), bank.select([m]), statistic, per_class=True)[0]
-        for m in range(num_models)
-    ]
-    score_MN = threshold_leave_one_out(bank, statistic, per_class=True)
-    np.testing.assert_array_equal(score_MN, rows)
+    score = partial(class_threshold, statistic=statistic)
+    np.testing.assert_array_equal(score(bank, None), looped(score, bank))
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_permutations_only_permute(statistic):
     bank, rng = random_bank(), np.random.default_rng(2)
     examples = rng.permutation(90)
-    by_model_and_example = [
-        name
-        for name, value in vars(bank).items()
-        if name.endswith(("_MN", "_MNA")) and value is not None
-    ]
-    arrays = {name: getattr(bank, name)[:, examples] for name in by_model_and_example}
+    fields = ("phi_MNA", "member_MN", "nonmember_MN")
+    changes = {name: getattr(bank, name)[:, examples] for name in fields}
+    changes |= {name: bank[name][..., examples] for name in bank.arrays}  # N is the last axis
     models = rng.permutation(6)
-    shuffled = replace(bank, labels_N=bank.labels_N[examples], **arrays).select(models)
+    shuffled = replace(bank, **changes).select(models)
     np.testing.assert_array_equal(
-        threshold_leave_one_out(shuffled, statistic, per_class=True),
-        threshold_leave_one_out(bank, statistic, per_class=True)[models][:, examples],
+        class_threshold(shuffled, None, statistic),
+        class_threshold(bank, None, statistic)[models][:, examples],
     )
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-@pytest.mark.parametrize("per_class", [False, True])
-def test_null_bank_scores_chance(statistic, per_class):
+@pytest.mark.parametrize("ending", ["", "_per_class"])
+def test_null_bank_scores_chance(statistic, ending):
     bank = random_bank(8, 3000, seed=3, shift=0.0)
-    bank = replace(bank, correct_MN=np.random.default_rng(4).random((8, 3000)) < 0.7)
-    score_MN = threshold_leave_one_out(bank, statistic, per_class=per_class)
+    bank = replace(bank, correct=np.random.default_rng(4).random((8, 3000)) < 0.7)
+    score_MN = leave_one_out(ATTACKS[f"{statistic}{ending}"], bank)
     for model in range(4):
         used_N = bank.member_MN[model] | bank.nonmember_MN[model]
         low, high = auc_interval(score_MN[model, used_N], bank.member_MN[model, used_N], 0.999)
@@ -185,10 +172,10 @@ def test_class_thresholds_make_classes_comparable():
     used_N = bank.member_MN[0] | bank.nonmember_MN[0]
     plain, per_class = (
         auc(
-            threshold_leave_one_out(bank, "entropy", per_class=per_class)[0, used_N],
+            leave_one_out(ATTACKS[name], bank)[0, used_N],
             bank.member_MN[0, used_N],
         )
-        for per_class in (False, True)
+        for name in ("entropy", "entropy_per_class")
     )
     # N(1, 1) against N(0, 1) within a class: Φ(1/√2) = 0.76; the classes lie 3 apart.
     assert plain < 0.65
@@ -197,17 +184,17 @@ def test_class_thresholds_make_classes_comparable():
 
 def test_what_is_missing_is_named():
     bank = random_bank()
-    bare = ScoreBank(bank.phi_MNA, bank.member_MN, bank.nonmember_MN)
+    bare = score_bank(bank.phi_MNA, bank.member_MN, bank.nonmember_MN)
     for statistic in ("entropy", "modified_entropy", "correctness"):
-        name = {"correctness": "correct"}.get(statistic, statistic) + "_MN"
+        name = {"correctness": "correct"}.get(statistic, statistic)
         with pytest.raises(ValueError, match=f"^{name} is not in the bank"):
             threshold(bank, bare, statistic)
     for call in (
-        lambda: threshold(bare, bank, "confidence", per_class=True),
-        lambda: threshold(bank, bare, "confidence", per_class=True),
-        lambda: threshold_leave_one_out(bare, "confidence", per_class=True),
+        lambda: class_threshold(bare, bank, "confidence"),
+        lambda: class_threshold(bank, bare, "confidence"),
+        lambda: class_threshold(bare, None, "confidence"),
     ):
-        with pytest.raises(ValueError, match=r"^labels_N is not in the bank"):
+        with pytest.raises(ValueError, match=r"^labels is not in the bank"):
             call()
 
 
@@ -220,8 +207,8 @@ def test_unknown_statistic_lists_the_known():
 def test_shadows_without_members_are_refused():
     bank = random_bank(2)
     lonely = replace(bank, member_MN=bank.member_MN & np.array([[True], [False]]))
-    assert np.isfinite(threshold(lonely, bank, "confidence", per_class=True)).all()
+    assert np.isfinite(class_threshold(lonely, bank, "confidence")).all()
     with pytest.raises(ValueError, match="no members or no non-members once a model is left out"):
-        threshold_leave_one_out(lonely, "confidence", per_class=True)
+        class_threshold(lonely, None, "confidence")
     with pytest.raises(ValueError, match="no members or no non-members, expected"):
-        threshold(lonely.select([1]), bank, "confidence", per_class=True)
+        class_threshold(lonely.select([1]), bank, "confidence")

@@ -69,7 +69,6 @@ def test_shadows_are_not_passed_on(raw, shared, faults):
 
 def test_curvature_is_asked_for_by_attacks_alone(raw, study):
     assert "curvature" not in study("other").score_settings
-    assert "max_phi" not in study("other").score_settings
     raw["studies"]["other"]["attacks"] = [
         "lira_offline",
         "curvature_nll_trace",
@@ -77,12 +76,9 @@ def test_curvature_is_asked_for_by_attacks_alone(raw, study):
         "published_carlini",
     ]
     settings = study("other").score_settings
-    assert settings["curvature"] == {
-        "estimators": ["trace", "finite_difference"],
-        "probes": 10,
-        "step": 1e-3,
-    }
-    assert settings["max_phi"] is True
+    assert settings["arrays"] == ["max_phi", "curvature_finite_difference", "curvature_trace"]
+    assert settings["curvature"] == {"probes": 10, "step": 1e-3}
+    assert study("other").curvature_estimators == ("trace", "finite_difference")
 
 
 ORDERS = {

@@ -195,11 +195,10 @@ def test_only_what_an_adversary_needs_is_trained(raw, study):
 def test_scores_hold_what_the_attacks_need(study):
     assert study("main").score_settings == {
         "queries": {"mirror": False, "shift": 0},
-        "logits": False,
-        "sensitivity": False,
+        "arrays": [],
     }
 
 
 def test_attacks_that_would_have_to_be_trained_anew_are_not_run_with_fewer_shadows(raw, study):
     raw["studies"]["main"]["attacks"] = ["loss", "rmia_online", "quantile_pinball", "lira_online"]
-    assert study("main").closed_form_attacks == ("rmia_online", "lira_online")
+    assert study("main").fast_attacks == ("rmia_online", "lira_online")

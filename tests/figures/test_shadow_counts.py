@@ -11,7 +11,7 @@ from shadowmill.attacks import ATTACKS
 from shadowmill.figures import shadow_counts
 from shadowmill.tables import identity, read_csv, write_csv
 
-NAMES = [name for name, attack in ATTACKS.items() if attack.closed_form]
+NAMES = [name for name, attack in ATTACKS.items() if attack.learns and attack.fast]
 COUNTS = [2, 4, 8, 16, 32, 64]
 COLUMNS = ["attack", "num_shadows", "draw", "target", "metric", "value"]
 

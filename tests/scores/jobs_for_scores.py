@@ -94,8 +94,7 @@ class Models:
             output=str(output),
             settings={
                 "queries": queries or {"mirror": False, "shift": 0},
-                "logits": True,
-                "sensitivity": True,
+                "arrays": ["logits", "sensitivity"],
             }
             | further,
             training=self.training,

@@ -13,7 +13,8 @@ from torch.func import grad, hessian, jvp, vmap
 
 from shadowmill import architectures
 from shadowmill.data.store import load
-from shadowmill.scores import CURVATURE_ESTIMATORS, score
+from shadowmill.scores import score
+from shadowmill.scores.arrays import CURVATURES
 from shadowmill.scores.curvature import (
     curvature,
     finite_difference,
@@ -30,7 +31,8 @@ sys.path.append(str(Path(__file__).parent))
 from jobs_for_scores import POOL, settings_of, train
 
 STEP = 1e-3
-ASKED = {"estimators": list(CURVATURE_ESTIMATORS), "probes": 3, "step": STEP}
+PROBES = {"probes": 3, "step": STEP}
+ALL = [*CURVATURES.values(), "max_phi", "logits", "sensitivity"]
 BATCH = range(20, 60)
 
 
@@ -192,7 +194,7 @@ def test_float32_estimates_keep_their_digits_where_the_loss_is_tiny(margin):
         def ask(x):
             return module(x) + shift.repeat(len(x) // 16, 1)
 
-        return curvature(ask, inputs, labels, signs, ASKED)
+        return curvature(ask, inputs, labels, signs, CURVATURES, STEP)
 
     found = estimates(network, inputs)
     exact = estimates(network.double(), inputs.double())
@@ -225,10 +227,10 @@ def test_all_estimators_at_once_equal_each_alone():
     network = smooth_network()
     inputs, labels = batch_of(5, (6,), 4)
     signs = random_signs(range(5), 0, 3, (6,))
-    whole = curvature(network, inputs, labels, signs, ASKED)
-    assert tuple(whole) == CURVATURE_ESTIMATORS
-    for name in CURVATURE_ESTIMATORS:
-        alone = curvature(network, inputs, labels, signs, ASKED | {"estimators": [name]})
+    whole = curvature(network, inputs, labels, signs, CURVATURES, STEP)
+    assert tuple(whole) == tuple(CURVATURES)
+    for name in CURVATURES:
+        alone = curvature(network, inputs, labels, signs, [name], STEP)
         assert alone.keys() == {name}
         torch.testing.assert_close(alone[name], whole[name], rtol=0, atol=0)
 
@@ -248,7 +250,7 @@ def test_every_kind_of_layer_can_be_asked(name, group_norm):
     network.eval().requires_grad_(False).double()
     inputs, labels = batch_of(3, shape, 3)
     signs = random_signs(range(3), 0, 2, shape)
-    found = curvature(network, inputs, labels, signs, ASKED)
+    found = curvature(network, inputs, labels, signs, CURVATURES, STEP)
     gradient = grad(lambda x: F.cross_entropy(network(x), labels, reduction="sum"))
     directions = signs[:, 0].double()
     products = torch.stack([jvp(gradient, (inputs,), (r,))[1] for r in directions]).flatten(2)
@@ -278,7 +280,7 @@ def models(tmp_path_factory):
 def scored(models, tmp_path_factory):
     path = tmp_path_factory.mktemp("scores") / "shadow-00.h5"
     mirrored = {"mirror": True, "shift": 0}
-    return models.score(path, mirrored, curvature=ASKED, max_phi=True), path
+    return models.score(path, mirrored, arrays=ALL, curvature=PROBES), path
 
 
 # With BatchNorm, the running statistics must be those of each model itself.
@@ -286,7 +288,7 @@ def scored(models, tmp_path_factory):
 def test_files_hold_what_each_model_says_alone(tmp_path, architecture, epochs):
     models = train(tmp_path / "made", settings_of(architecture=architecture, epochs=epochs))
     queries = {"mirror": True, "shift": 0}
-    found = models.score(tmp_path / "shadow-00.h5", queries, curvature=ASKED, max_phi=True)
+    found = models.score(tmp_path / "shadow-00.h5", queries, arrays=ALL, curvature=PROBES)
     data = load(models.data_path)
     images = ((data.inputs[BATCH] / 255.0 - data.mean) / data.std).transpose(0, 3, 1, 2)
     labels = torch.from_numpy(data.labels[BATCH])
@@ -298,7 +300,7 @@ def test_files_hold_what_each_model_says_alone(tmp_path, architecture, epochs):
             view = images[..., ::-1] if query else images
             inputs = torch.from_numpy(view.copy()).float()
             signs = random_signs(BATCH, query, 3, (1, 8, 8))
-            expected = curvature(network, inputs, labels, signs, ASKED)
+            expected = curvature(network, inputs, labels, signs, CURVATURES, STEP)
             for name, values in expected.items():
                 array = found[f"curvature_{name}"]
                 assert array.shape == (2, POOL, 2)
@@ -327,12 +329,12 @@ def test_only_what_is_asked_for_is_in_the_file(models, scored, tmp_path):
     plain = models.score(tmp_path / "plain.h5")
     assert plain.keys() == found.keys() - {
         "max_phi",
-        *(f"curvature_{name}" for name in CURVATURE_ESTIMATORS),
+        *CURVATURES.values(),
     }
-    without = models.score(tmp_path / "without.h5", curvature=None, max_phi=False)
+    without = models.score(tmp_path / "without.h5")
     assert without.keys() == plain.keys()
-    asked = ASKED | {"estimators": ["frobenius"]}
-    one = models.score(tmp_path / "one.h5", curvature=asked)
+    arrays = ["curvature_frobenius", "logits", "sensitivity"]
+    one = models.score(tmp_path / "one.h5", arrays=arrays, curvature=PROBES)
     assert one.keys() == plain.keys() | {"curvature_frobenius"}
     key = "curvature_frobenius"
     check_close(one[key][..., 0], found[key][..., 0], "frobenius")
@@ -345,17 +347,21 @@ def test_neither_batches_nor_blocks_matter(models, scored, tmp_path, monkeypatch
     monkeypatch.setattr(score, "_CURVATURE_BATCH", 37)
     turned = dict(reversed(models.paths.items()))
     again = models.score(
-        tmp_path / "again.h5", {"mirror": True, "shift": 0}, paths=turned, curvature=ASKED
+        tmp_path / "again.h5",
+        {"mirror": True, "shift": 0},
+        paths=turned,
+        arrays=ALL,
+        curvature=PROBES,
     )
-    for name in CURVATURE_ESTIMATORS:
+    for name in CURVATURES:
         check_close(again[f"curvature_{name}"], found[f"curvature_{name}"], name)
 
 
 def test_the_arrays_are_read_by_name_with_their_queries(scored):
     found, path = scored
     names = ("curvature_trace", "max_phi", "entropy")
-    whole = read_scores([str(path)], further=names).further
-    identity = read_scores([str(path)], further=names, identity_only=True).further
+    whole = read_scores([str(path)], names)
+    identity = read_scores([str(path)], names, identity_only=True)
     for name in names[:2]:
         np.testing.assert_array_equal(whole[name], found[name], strict=True)
         np.testing.assert_array_equal(identity[name], found[name][:, :, :1], strict=True)

@@ -17,18 +17,12 @@ SETTINGS = {"recipe": {"epochs": 5, "learning_rate": 0.1}, "seed": 0, "protocol"
 
 def test_blocks_are_joined_in_the_order_given(write_scores):
     (first, a), (second, b) = write_scores("shadow-01"), write_scores("shadow-00")
-    scores = read_scores([first, second])
+    of_models = ("test_accuracy", "test_loss", "sparsity", "epochs", "training_seconds")
+    scores = read_scores([first, second], of_models)
     assert scores.models == ("shadow-01-0", "shadow-01-1", "shadow-00-0", "shadow-00-1")
-    for found, key in (
-        (scores.phi_MNA, "phi"),
-        (scores.correct_MN, "correct"),
-        (scores.test_accuracy_M, "test_accuracy"),
-        (scores.test_loss_M, "test_loss"),
-        (scores.sparsity_M, "sparsity"),
-        (scores.epochs_M, "epochs"),
-        (scores.seconds_M, "training_seconds"),
-    ):
-        np.testing.assert_array_equal(found, np.concatenate([a[key], b[key]]), strict=True)
+    for name in ("phi", "correct", "roles", *of_models):
+        expected = np.concatenate([a[name], b[name]])
+        np.testing.assert_array_equal(scores[name], expected, strict=True)
     assert scores.training_settings["recipe"] == {"epochs": 5, "learning_rate": 0.1}
 
 
@@ -37,7 +31,7 @@ def test_members_and_non_members_are_those_of_the_roles(write_scores):
     scores = read_scores(paths)
     roles_MN = np.concatenate([content["roles"] for content in arrays])
     assert set(np.unique(roles_MN)) == {0, 1, 2, 3}
-    np.testing.assert_array_equal(scores.roles_MN, roles_MN, strict=True)
+    np.testing.assert_array_equal(scores["roles"], roles_MN, strict=True)
     np.testing.assert_array_equal(scores.member_MN, roles_MN == MEMBER)
     np.testing.assert_array_equal(scores.nonmember_MN, roles_MN == NON_MEMBER)
 
@@ -45,7 +39,7 @@ def test_members_and_non_members_are_those_of_the_roles(write_scores):
 def test_the_identity_query_alone(write_scores):
     path, arrays = write_scores("shadow-00")
     scores = read_scores([path], identity_only=True)
-    np.testing.assert_array_equal(scores.phi_MNA, arrays["phi"][:, :, :1], strict=True)
+    np.testing.assert_array_equal(scores["phi"], arrays["phi"][:, :, :1], strict=True)
 
 
 @pytest.mark.parametrize(
@@ -147,4 +141,4 @@ def test_an_array_that_is_not_there_is_named_with_who_needs_it(write_scores):
     with pytest.raises(
         ArtefactError, match=r"shadow-00\.h5: it has no logits, which the attack nn needs"
     ):
-        read_scores([path], further=["logits"], reader="the attack nn")
+        read_scores([path], ["logits"], reader="the attack nn")

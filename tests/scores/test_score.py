@@ -150,13 +150,14 @@ def test_prefixes_of_the_pool_leave_the_test_set_alone(tmp_path):
 def test_a_score_file_can_be_read_with_its_facts(sparse, tmp_path):
     sparse.score(tmp_path / "shadow-00.h5")
     matrix = roles.load(sparse.roles_path)
-    scores = read_scores([str(tmp_path / "shadow-00.h5")])
-    np.testing.assert_array_equal(scores.roles_MN, matrix.roles_MN, strict=True)
+    path = str(tmp_path / "shadow-00.h5")
+    scores = read_scores([path], ["sparsity", "epochs", "training_seconds"])
+    np.testing.assert_array_equal(scores["roles"], matrix.roles_MN, strict=True)
     assert scores.models == (FIRST, SECOND)
-    assert scores.phi_MNA.shape == (2, POOL, 1)
-    assert scores.sparsity_M == pytest.approx(0.9, abs=1e-3)
-    assert scores.epochs_M.tolist() == [1, 1]
-    assert (scores.seconds_M > 0).all()
+    assert scores["phi"].shape == (2, POOL, 1)
+    assert scores["sparsity"] == pytest.approx(0.9, abs=1e-3)
+    assert scores["epochs"].tolist() == [1, 1]
+    assert (scores["training_seconds"] > 0).all()
     assert scores.training_settings == settings_of(STATIC) | {
         "precision": "float32",
         "data_digest": load(sparse.data_path).digest,
@@ -165,8 +166,7 @@ def test_a_score_file_can_be_read_with_its_facts(sparse, tmp_path):
         facts = storage.attribute(file)
     assert facts["settings"] == {
         "queries": {"mirror": False, "shift": 0},
-        "logits": True,
-        "sensitivity": True,
+        "arrays": ["logits", "sensitivity"],
     }
     assert facts["device"] == "cpu"
     assert facts["models"].keys() == {FIRST, SECOND}
@@ -296,8 +296,8 @@ def test_scores_and_roles_belong_to_the_names_in_whatever_order(sparse, tmp_path
     sparse.score(tmp_path / "turned/shadow-00.h5", paths=turned)
     one, other = (read_scores([str(tmp_path / f"{n}shadow-00.h5")]) for n in ("", "turned/"))
     assert other.models == one.models == (FIRST, SECOND)
-    np.testing.assert_array_equal(other.roles_MN, one.roles_MN)
-    np.testing.assert_array_equal(other.phi_MNA, one.phi_MNA)
+    np.testing.assert_array_equal(other["roles"], one["roles"])
+    np.testing.assert_array_equal(other["phi"], one["phi"])
 
 
 @pytest.mark.parametrize("part", [0, 0.5, 0.99])

@@ -1,13 +1,15 @@
 """The score bank: what every attack reads.
 
-Legend: M models, N examples, A queries, K classes, Z population examples, D features.
+Legend: M models, N examples, A queries; see `scores.arrays` for the other axes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shadowmill.scores.arrays import ARRAYS
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,23 +26,7 @@ class ScoreBank:
         nonmember_MN: (M, N) bool, True where model m has never seen example n;
             ``~member_MN`` if not given.
         names: M model names, for messages; "model 0", "model 1", … if not given.
-        labels_N: (N,) int64, the true classes.
-        correct_MN: (M, N) bool, whether the identity query is classified correctly.
-        entropy_MN: (M, N) float, of the posterior of the identity query, nats.
-        modified_entropy_MN: (M, N) float, Song and Mittal 2021 (arXiv:2003.10595), Eq. 8, nats.
-        logits_MNK: (M, N, K) float32, of the identity query.
-        sensitivity_MNK: (M, N, K) float32, of the posterior to small changes of the input.
-        curvature_finite_difference_MNA: (M, N, A) float, curvature of the loss in the input by
-            the published probe; `curvature_trace_MNA` and `curvature_frobenius_MNA` are the trace
-            and the norm of its exact Hessian (see `scores.curvature`).
-        max_phi_MNA: (M, N, A) float, logit-scaled confidence of the most probable class, nats.
-        population_phi_MZ: (M, Z) float, φ of the identity query on examples that no model has
-            seen and that are not evaluated.
-        population_labels_Z: (Z,) int64.
-        features_ND: (N, D) float32, what the networks get as input, flattened.
-        population_features_ZD: (Z, D) float32.
-
-    All from `labels_N` on are None where they were not asked for, or are not to be had.
+        arrays: what else there is, by its name in `ARRAYS`: ``bank["labels"]``.
 
     Raises:
         ValueError: empty arrays, shapes or types that do not fit, a statistic of the queries
@@ -52,20 +38,7 @@ class ScoreBank:
     member_MN: NDArray[np.bool_]
     nonmember_MN: NDArray[np.bool_] | None = None
     names: Sequence[str] | None = None
-    labels_N: NDArray[np.int64] | None = None
-    correct_MN: NDArray[np.bool_] | None = None
-    entropy_MN: NDArray[np.floating] | None = None
-    modified_entropy_MN: NDArray[np.floating] | None = None
-    logits_MNK: NDArray[np.float32] | None = None
-    sensitivity_MNK: NDArray[np.float32] | None = None
-    curvature_finite_difference_MNA: NDArray[np.floating] | None = None
-    curvature_trace_MNA: NDArray[np.floating] | None = None
-    curvature_frobenius_MNA: NDArray[np.floating] | None = None
-    max_phi_MNA: NDArray[np.floating] | None = None
-    population_phi_MZ: NDArray[np.floating] | None = None
-    population_labels_Z: NDArray[np.int64] | None = None
-    features_ND: NDArray[np.float32] | None = None
-    population_features_ZD: NDArray[np.float32] | None = None
+    arrays: Mapping[str, NDArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_scores()
@@ -76,32 +49,43 @@ class ScoreBank:
             object.__setattr__(self, "names", names)
         self._check_names()
         self._check_roles()
-        for field in fields(self):
-            if field.name.endswith("_MNA") and getattr(self, field.name) is not None:
-                self._check_queries(field.name)
+        self._check_finite("φ", self.phi_MNA)
+        for name, array in self.arrays.items():
+            self._check_axes(name, array)
+            if ARRAYS[name].axes == "MNA":
+                self._check_finite(name, array)
+
+    def __getitem__(self, name: str) -> NDArray:
+        """One of the further arrays.
+
+        Raises:
+            ValueError: it is not there; names it.
+        """
+        if name not in self.arrays:
+            raise ValueError(
+                f"{name} is not in the bank, and the attack needs it; score the models again "
+                "with this attack in the study's list"
+            )
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Whether one of the further arrays is there."""
+        return name in self.arrays
 
     def select(self, models: Sequence[int] | NDArray[np.intp]) -> "ScoreBank":
         """Some of the models, in the given order."""
         models = np.asarray(models)
-        chosen = {
-            field.name: getattr(self, field.name)[models]
-            for field in fields(self)
-            if field.name.partition("_M")[2] and getattr(self, field.name) is not None
-        }
-        return replace(self, **chosen, names=tuple(self.names[index] for index in models))
-
-    def require(self, *statistics: str) -> None:
-        """Refuse to go on without some statistics.
-
-        Raises:
-            ValueError: one of them is None; names it.
-        """
-        for name in statistics:
-            if getattr(self, name) is None:
-                raise ValueError(
-                    f"{name} is not in the bank, and the attack needs it; score the models again "
-                    "with this attack in the study's list"
-                )
+        return replace(
+            self,
+            phi_MNA=self.phi_MNA[models],
+            member_MN=self.member_MN[models],
+            nonmember_MN=self.nonmember_MN[models],
+            names=tuple(self.names[index] for index in models),
+            arrays={
+                name: array[models] if ARRAYS[name].axes.startswith("M") else array
+                for name, array in self.arrays.items()
+            },
+        )
 
     def _check_scores(self) -> None:
         phi_MNA = self.phi_MNA
@@ -116,14 +100,21 @@ class ScoreBank:
                 "and one query; score the models first"
             )
 
-    def _check_queries(self, label: str) -> None:
-        value_MNA = getattr(self, label)
-        if value_MNA.shape != self.phi_MNA.shape:
+    def _check_axes(self, name: str, array: NDArray) -> None:
+        """Refuse an array whose axes do not fit those of phi_MNA."""
+        sizes = dict(zip("MNA", self.phi_MNA.shape, strict=True))
+        axes = ARRAYS[name].axes
+        expected = tuple(sizes.get(axis, axis) for axis in axes)
+        fits = len(array.shape) == len(axes) and all(
+            found == sizes.get(axis, found) for axis, found in zip(axes, array.shape, strict=True)
+        )
+        if not fits:
             raise ValueError(
-                f"{label} has shape {value_MNA.shape}, expected {self.phi_MNA.shape} like phi_MNA; "
-                "select the same models, examples and queries for both"
+                f"{name} has shape {array.shape}, expected ({', '.join(map(str, expected))}) to "
+                "fit phi_MNA; select the same models, examples and queries for both"
             )
-        statistic = "φ" if label == "phi_MNA" else label.removesuffix("_MNA")
+
+    def _check_finite(self, statistic: str, value_MNA: NDArray[np.floating]) -> None:
         for name, value_NA in zip(self.names, value_MNA, strict=True):
             require_finite(value_NA, name, statistic)
 

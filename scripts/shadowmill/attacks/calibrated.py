@@ -1,7 +1,8 @@
 """Attacks that hold the target's loss against those of reference models or of other examples.
 
 References are the shadows; OUT ones have never seen the example. The loss ℓ is the
-cross-entropy of the identity query.
+cross-entropy of the identity query. Where None stands for the targets, every shadow is one in turn,
+with the others as its shadows.
 
 Legend: M shadow models, T targets, N examples, Z population examples.
 """
@@ -26,7 +27,7 @@ YE_LEVEL = 1e-4
 """The quantile of the OUT losses that the curvature study takes for Ye et al.'s threshold."""
 
 
-def watson(shadows: ScoreBank, targets: ScoreBank) -> Float:
+def watson(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """Score by the mean OUT loss minus the target's: how much easier than for the others.
 
     Watson et al. (2022), "On the importance of difficulty calibration in membership inference
@@ -34,7 +35,7 @@ def watson(shadows: ScoreBank, targets: ScoreBank) -> Float:
 
     Args:
         shadows: φ and roles of the M shadows.
-        targets: φ of the T targets, same examples.
+        targets: φ of the T targets, same examples; None for every shadow in turn.
 
     Returns:
         (T, N) float64, nats, higher = more likely a member.
@@ -46,23 +47,7 @@ def watson(shadows: ScoreBank, targets: ScoreBank) -> Float:
     return _mean_gap(shadows, shadows.nonmember_MN, targets)
 
 
-def watson_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: φ and roles of the M shadows.
-
-    Returns:
-        (M, N) float64; row m equals ``watson`` on the bank without model m.
-
-    Raises:
-        ValueError: too few OUT shadows once one is left out.
-    """
-    _require(shadows, None, ("OUT",), "watson")
-    return _mean_gap(shadows, shadows.nonmember_MN, None)
-
-
-def sablayrolles(shadows: ScoreBank, targets: ScoreBank) -> Float:
+def sablayrolles(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """Score by ½(μ_in + μ_out) − ℓ, with μ the mean losses of IN and OUT shadows.
 
     Sablayrolles et al. (2019), "White-box vs black-box: Bayes optimal strategies for membership
@@ -70,7 +55,7 @@ def sablayrolles(shadows: ScoreBank, targets: ScoreBank) -> Float:
 
     Args:
         shadows: φ and roles of the M shadows.
-        targets: φ of the T targets, same examples.
+        targets: φ of the T targets, same examples; None for every shadow in turn.
 
     Returns:
         (T, N) float64, nats, higher = more likely a member.
@@ -79,26 +64,11 @@ def sablayrolles(shadows: ScoreBank, targets: ScoreBank) -> Float:
         ValueError: targets that do not fit the shadows, or an example without IN or OUT shadow.
     """
     _require(shadows, targets, ("IN", "OUT"), "sablayrolles")
-    return _midpoint_gap(shadows, targets)
+    gap_in_TN = _mean_gap(shadows, shadows.member_MN, targets)
+    return (gap_in_TN + _mean_gap(shadows, shadows.nonmember_MN, targets)) / 2
 
 
-def sablayrolles_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: φ and roles of the M shadows.
-
-    Returns:
-        (M, N) float64; row m equals ``sablayrolles`` on the bank without model m.
-
-    Raises:
-        ValueError: too few IN or OUT shadows once one is left out.
-    """
-    _require(shadows, None, ("IN", "OUT"), "sablayrolles")
-    return _midpoint_gap(shadows, None)
-
-
-def attack_r(shadows: ScoreBank, targets: ScoreBank) -> Float:
+def attack_r(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """Score by the fraction of OUT shadows with a larger loss on the example, interpolated.
 
     Ye et al. (2022), "Enhanced membership inference attacks against machine learning models",
@@ -109,7 +79,7 @@ def attack_r(shadows: ScoreBank, targets: ScoreBank) -> Float:
 
     Args:
         shadows: φ and roles of the M shadows.
-        targets: φ of the T targets, same examples.
+        targets: φ of the T targets, same examples; None for every shadow in turn.
 
     Returns:
         (T, N) float64 between 0 and 1, higher = more likely a member.
@@ -118,26 +88,20 @@ def attack_r(shadows: ScoreBank, targets: ScoreBank) -> Float:
         ValueError: targets that do not fit the shadows, or an example without OUT shadow.
     """
     _require(shadows, targets, ("OUT",), "attack_r")
-    return _fraction_above(shadows, targets)
+    shadow_loss_MN = np.minimum(cross_entropy(shadows.phi_MNA), LARGEST_LOSS)
+    asking_TN, skip_TN = shadow_loss_MN, shadows.nonmember_MN
+    if targets is not None:
+        asking_TN = np.minimum(cross_entropy(targets.phi_MNA), LARGEST_LOSS)
+        skip_TN = np.zeros(asking_TN.shape, dtype=bool)
+    score_TN = np.empty(asking_TN.shape)
+    for example, out_M in enumerate(shadows.nonmember_MN.T):
+        knots = np.concatenate([[0.0], shadow_loss_MN[out_M, example], [LARGEST_LOSS]])
+        height_T = _height(np.sort(knots), asking_TN[:, example], skip_TN[:, example])
+        score_TN[:, example] = 1 - height_T
+    return score_TN
 
 
-def attack_r_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: φ and roles of the M shadows.
-
-    Returns:
-        (M, N) float64; row m equals ``attack_r`` on the bank without model m.
-
-    Raises:
-        ValueError: too few OUT shadows once one is left out.
-    """
-    _require(shadows, None, ("OUT",), "attack_r")
-    return _fraction_above(shadows, None)
-
-
-def ye_percentile(shadows: ScoreBank, targets: ScoreBank) -> Float:
+def ye_percentile(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """Score by the ``YE_LEVEL`` quantile of the OUT losses minus the target's.
 
     What Ravikumar et al. (2024), "Curvature clues", arXiv:2407.02747, evaluate as Ye et al.'s
@@ -145,7 +109,7 @@ def ye_percentile(shadows: ScoreBank, targets: ScoreBank) -> Float:
 
     Args:
         shadows: φ and roles of the M shadows.
-        targets: φ of the T targets, same examples.
+        targets: φ of the T targets, same examples; None for every shadow in turn.
 
     Returns:
         (T, N) float64, nats, higher = more likely a member.
@@ -154,23 +118,12 @@ def ye_percentile(shadows: ScoreBank, targets: ScoreBank) -> Float:
         ValueError: targets that do not fit the shadows, or an example without OUT shadow.
     """
     _require(shadows, targets, ("OUT",), "ye_percentile")
-    return _quantile_gap(shadows, targets)
-
-
-def ye_percentile_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: φ and roles of the M shadows.
-
-    Returns:
-        (M, N) float64; row m equals ``ye_percentile`` on the bank without model m.
-
-    Raises:
-        ValueError: too few OUT shadows once one is left out.
-    """
-    _require(shadows, None, ("OUT",), "ye_percentile")
-    return _quantile_gap(shadows, None)
+    shadow_loss_MN = cross_entropy(shadows.phi_MNA)
+    quantile_1TN = side_quantile(
+        shadow_loss_MN[None], shadows.nonmember_MN, YE_LEVEL, leave_one_out=targets is None
+    )
+    asking_TN = shadow_loss_MN if targets is None else cross_entropy(targets.phi_MNA)
+    return quantile_1TN[0] - asking_TN
 
 
 def attack_p(shadows: ScoreBank, targets: ScoreBank) -> Float:
@@ -189,32 +142,16 @@ def attack_p(shadows: ScoreBank, targets: ScoreBank) -> Float:
     Raises:
         ValueError: no population.
     """
-    return attack_p_leave_one_out(targets)
-
-
-def attack_p_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target; it needs no other, only its population.
-
-    Args:
-        shadows: φ of the M shadows on the examples and on the population.
-
-    Returns:
-        (M, N) float64 as ``attack_p``.
-
-    Raises:
-        ValueError: no population.
-    """
-    shadows.require("population_phi_MZ")
-    score_MN = np.empty(shadows.phi_MNA.shape[:2])
+    score_TN = np.empty(targets.phi_MNA.shape[:2])
     for row, (phi_NA, population_Z) in enumerate(
-        zip(shadows.phi_MNA, shadows.population_phi_MZ, strict=True)
+        zip(targets.phi_MNA, targets["population_phi"], strict=True)
     ):
         # φ orders as the loss does, but keeps apart what the loss rounds to the same number.
         sorted_Z = np.sort(population_Z.astype(np.float64))
         phi_N = phi_NA[:, 0].astype(np.float64)
         below_N, up_to_N = (sorted_Z.searchsorted(phi_N, side) for side in ("left", "right"))
-        score_MN[row] = (below_N + up_to_N) / (2 * len(sorted_Z))
-    return score_MN
+        score_TN[row] = (below_N + up_to_N) / (2 * len(sorted_Z))
+    return score_TN
 
 
 def _require(
@@ -240,34 +177,6 @@ def _mean_gap(shadows: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank
         return mean_N - cross_entropy(targets.phi_MNA)
     # Without a shadow of the side, the distance of its loss from the mean is n / (n − 1) as large.
     return (mean_N - shadow_loss_MN) * (count_N / (count_N - side_MN))
-
-
-def _midpoint_gap(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
-    gap_in_TN = _mean_gap(shadows, shadows.member_MN, targets)
-    return (gap_in_TN + _mean_gap(shadows, shadows.nonmember_MN, targets)) / 2
-
-
-def _quantile_gap(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
-    shadow_loss_MN = cross_entropy(shadows.phi_MNA)
-    quantile_1TN = side_quantile(
-        shadow_loss_MN[None], shadows.nonmember_MN, YE_LEVEL, leave_one_out=targets is None
-    )
-    asking_TN = shadow_loss_MN if targets is None else cross_entropy(targets.phi_MNA)
-    return quantile_1TN[0] - asking_TN
-
-
-def _fraction_above(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
-    shadow_loss_MN = np.minimum(cross_entropy(shadows.phi_MNA), LARGEST_LOSS)
-    asking_TN, skip_TN = shadow_loss_MN, shadows.nonmember_MN
-    if targets is not None:
-        asking_TN = np.minimum(cross_entropy(targets.phi_MNA), LARGEST_LOSS)
-        skip_TN = np.zeros(asking_TN.shape, dtype=bool)
-    score_TN = np.empty(asking_TN.shape)
-    for example, out_M in enumerate(shadows.nonmember_MN.T):
-        knots = np.concatenate([[0.0], shadow_loss_MN[out_M, example], [LARGEST_LOSS]])
-        height_T = _height(np.sort(knots), asking_TN[:, example], skip_TN[:, example])
-        score_TN[:, example] = 1 - height_T
-    return score_TN
 
 
 def _height(knots: Float, loss_T: Float, skip_T: NDArray[np.bool_]) -> Float:

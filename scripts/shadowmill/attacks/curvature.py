@@ -67,7 +67,9 @@ def log_curvature(curvature: NDArray[np.floating]) -> Float:
     return np.log(np.abs(curvature.astype(np.float64)) + EPSILON)
 
 
-def likelihood_ratio(shadows: ScoreBank, targets: ScoreBank, *, form: Form, array: str) -> Float:
+def likelihood_ratio(
+    shadows: ScoreBank, targets: ScoreBank | None, *, form: Form, array: str
+) -> Float:
     """Score every example by normals fitted to a statistic of its IN and of its OUT shadows.
 
     The statistic s is the log curvature, or for `max_phi` the logit of the largest probability
@@ -88,9 +90,10 @@ def likelihood_ratio(shadows: ScoreBank, targets: ScoreBank, *, form: Form, arra
 
     Args:
         shadows: The statistic and roles of the M shadows.
-        targets: The statistic of the T targets, same examples and queries.
+        targets: The statistic of the T targets, same examples and queries; None for every
+            shadow in turn, with the others as its shadows.
         form: Which of these scores.
-        array: Name of the statistic in score files, `curvature_…` or `max_phi`.
+        array: Name of the statistic in the banks, `curvature_…` or `max_phi`.
 
     Returns:
         (T, N) float64, nats (a ratio for ``published_lr``), higher = more likely a member.
@@ -102,25 +105,7 @@ def likelihood_ratio(shadows: ScoreBank, targets: ScoreBank, *, form: Form, arra
     return _ratios(shadows, targets, form, array)
 
 
-def likelihood_ratio_leave_one_out(shadows: ScoreBank, *, form: Form, array: str) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: The statistic and roles of the M shadows.
-        form: See ``likelihood_ratio``.
-        array: See ``likelihood_ratio``.
-
-    Returns:
-        (M, N) float64; row m equals ``likelihood_ratio`` on the bank without model m.
-
-    Raises:
-        ValueError: no such statistic, or too few shadows once one is left out.
-    """
-    _require(shadows, None, array, form)
-    return _ratios(shadows, None, form, array)
-
-
-def curvature_lira(shadows: ScoreBank, targets: ScoreBank, *, array: str) -> Float:
+def curvature_lira(shadows: ScoreBank, targets: ScoreBank | None, *, array: str) -> Float:
     """Score every example by two-dimensional normals of φ and log curvature, mean over queries.
 
     log N(φ, s; μ_in, Σ_in) − log N(φ, s; μ_out, Σ_out), with μ per example and query. So few
@@ -131,8 +116,9 @@ def curvature_lira(shadows: ScoreBank, targets: ScoreBank, *, array: str) -> Flo
 
     Args:
         shadows: φ, curvature and roles of the M shadows.
-        targets: φ and curvature of the T targets, same examples and queries.
-        array: Name of the curvature in score files.
+        targets: φ and curvature of the T targets, same examples and queries; None for every
+            shadow in turn, with the others as its shadows.
+        array: Name of the curvature in the banks.
 
     Returns:
         (T, N) float64, nats, higher = more likely a member.
@@ -144,25 +130,7 @@ def curvature_lira(shadows: ScoreBank, targets: ScoreBank, *, array: str) -> Flo
     return _joint_ratios(shadows, targets, array)
 
 
-def curvature_lira_leave_one_out(shadows: ScoreBank, *, array: str) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: φ, curvature and roles of the M shadows.
-        array: Name of the curvature in score files.
-
-    Returns:
-        (M, N) float64; row m equals ``curvature_lira`` on the bank without model m.
-
-    Raises:
-        ValueError: no such curvature, or too few shadows once one is left out.
-    """
-    _require(shadows, None, array, "lira")
-    return _joint_ratios(shadows, None, array)
-
-
 def _require(shadows: ScoreBank, targets: ScoreBank | None, array: str, form: str) -> None:
-    shadows.require(f"{array}_MNA")
     require_shadows_of_each_example(
         {"IN": shadows.member_MN, "OUT": shadows.nonmember_MN},
         _MIN_PER_SIDE,
@@ -170,13 +138,12 @@ def _require(shadows: ScoreBank, targets: ScoreBank | None, array: str, form: st
         leave_one_out=targets is None,
     )
     if targets is not None:
-        targets.require(f"{array}_MNA")
         require_same_examples(shadows, targets)
 
 
 def _statistic(bank: ScoreBank, chunk: slice, *, array: str) -> Float:
     """The statistic of an array, (A, M, N)."""
-    value_AMN = queries_first(getattr(bank, f"{array}_MNA"), chunk)
+    value_AMN = queries_first(bank[array], chunk)
     if array == "max_phi":
         # log(p / (1 − p + ε)), without the rounding of p.
         return -np.logaddexp(-value_AMN, np.log(EPSILON))

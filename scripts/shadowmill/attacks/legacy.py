@@ -18,7 +18,7 @@ from shadowmill.attacks.loss import cross_entropy
 Float = NDArray[np.float64]
 
 
-def global_gaussian(shadows: ScoreBank, targets: ScoreBank) -> Float:
+def global_gaussian(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """Score every example by log N(ℓ; μ_in, σ_in) − log N(ℓ; μ_out, σ_out), ℓ its cross-entropy.
 
     μ and σ (divisor n) are those of all (shadow, example) pairs of members, and of non-members.
@@ -27,7 +27,7 @@ def global_gaussian(shadows: ScoreBank, targets: ScoreBank) -> Float:
 
     Args:
         shadows: φ and roles of the M shadows; the examples need not be those of the targets.
-        targets: φ of the T targets.
+        targets: φ of the T targets; None for every shadow in turn, with the others as its shadows.
 
     Returns:
         (T, N) float64, nats, higher = more likely a member.
@@ -35,26 +35,9 @@ def global_gaussian(shadows: ScoreBank, targets: ScoreBank) -> Float:
     Raises:
         ValueError: the shadows have no members or no non-members.
     """
-    return _scores(cross_entropy(targets.phi_MNA), shadows, leave_one_out=False)
-
-
-def global_gaussian_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: φ and roles of the M shadows.
-
-    Returns:
-        (M, N) float64; row m equals ``global_gaussian`` on the bank without model m.
-
-    Raises:
-        ValueError: without one of them, the shadows have no members or no non-members.
-    """
-    return _scores(cross_entropy(shadows.phi_MNA), shadows, leave_one_out=True)
-
-
-def _scores(loss_TN: Float, shadows: ScoreBank, *, leave_one_out: bool) -> Float:
     shadow_loss_MN = cross_entropy(shadows.phi_MNA)
+    leave_one_out = targets is None
+    loss_TN = shadow_loss_MN if leave_one_out else cross_entropy(targets.phi_MNA)
     terms = []
     for role, side_MN in (("members", shadows.member_MN), ("non-members", shadows.nonmember_MN)):
         mean_T, variance_T = pooled_normal(shadow_loss_MN, side_MN, leave_one_out=leave_one_out)

@@ -59,11 +59,11 @@ class Comparison(NamedTuple):
 
 def lira(
     shadows: ScoreBank,
-    targets: ScoreBank,
+    targets: ScoreBank | None,
     mode: Mode = "online",
     location: Location | None = None,
 ) -> Float:
-    """Score every example for membership in targets that are not among the shadows.
+    """Score every example for membership in targets, or in every shadow by the others.
 
     With Gaussians fitted to the shadows' φ, and means taken over the queries:
 
@@ -83,52 +83,29 @@ def lira(
 
     Args:
         shadows: Scores and roles of the M shadows.
-        targets: Scores of the T targets, same examples and queries.
+        targets: Scores of the T targets, same examples and queries; None for every shadow in turn,
+            with the others as its shadows.
         mode: One of ``MODES``.
         location: Whether μ is the ``mean`` (the paper) or the ``median`` (its code) of the
             shadows' φ; by default that of the mode's source. σ is about the mean in any case,
             as in the code.
 
     Returns:
-        (T, N) float64, nats, higher = more likely a member.
+        (T, N) float64, nats, higher = more likely a member; T = M if every shadow is one. Examples
+        that a model neither trained on nor holds as non-members are scored too.
 
     Raises:
         ValueError: unknown mode or location, targets that do not fit the shadows, or too few
             shadows.
     """
-    _require_shadows(shadows, mode, leave_one_out=False)
-    require_same_examples(shadows, targets)
+    _require_shadows(shadows, mode, leave_one_out=targets is None)
+    if targets is not None:
+        require_same_examples(shadows, targets)
     return _scores(shadows, mode, _resolve(location, mode), targets)
 
 
-def lira_leave_one_out(
-    shadows: ScoreBank, mode: Mode = "online", location: Location | None = None
-) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Row m equals ``lira`` on the bank without model m, but all rows come from one set of
-    sums: with r = φ − μ over the n shadows of a side, removing one of them moves the
-    deviation to r·n/(n−1) and takes r²·n/(n−1) from the sum of squares. O(MNA), not O(M²NA).
-    The median without a shadow is read from the sorted φ, its rank skipped.
-
-    Args:
-        shadows: Scores and roles of the M shadows.
-        mode: One of ``MODES``; see ``lira``.
-        location: ``mean`` or ``median``; see ``lira``.
-
-    Returns:
-        (M, N) float64, nats, higher = more likely a member. Examples that a model neither
-        trained on nor holds as non-members are scored too.
-
-    Raises:
-        ValueError: unknown mode or location, or too few shadows once one is left out.
-    """
-    _require_shadows(shadows, mode, leave_one_out=True)
-    return _scores(shadows, mode, _resolve(location, mode), None)
-
-
 def required_shadows(mode: Mode) -> int:
-    """Count the shadows that ``lira`` and ``lira_leave_one_out`` need.
+    """Count the shadows that ``lira`` needs, also for every shadow in turn.
 
     Args:
         mode: One of ``MODES``.
@@ -148,6 +125,8 @@ def side_quantile(
     value_AMN: Float, side_MN: NDArray[np.bool_], quantile: float, *, leave_one_out: bool
 ) -> Float:
     """Quantile of some models' values, per example, with linear interpolation.
+
+    Without a model it is read from the sorted values, its rank skipped.
 
     ``numpy.quantile`` over ``value_AMN[:, side_MN[:, n], n]``, for every example n at once.
 
@@ -242,6 +221,10 @@ def compare(
     location: Location = "mean",
 ) -> Comparison:
     """Compare the given targets, or every shadow left out, with one side of the shadows.
+
+    All shadows left out come from one set of sums: with r = value − mean over the n shadows of the
+    side, leaving one of them out moves its deviation to r·n/(n−1) and takes r²·n/(n−1) from the sum
+    of squares: O(MNA), not O(M²NA).
 
     Args:
         value_AMN: (A, M, N) float64, φ or another statistic of the shadows.

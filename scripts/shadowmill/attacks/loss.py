@@ -27,11 +27,6 @@ def loss(shadows: ScoreBank, targets: ScoreBank) -> Float:
     return -cross_entropy(targets.phi_MNA)
 
 
-def loss_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow as if it were the target, (M, N) float64."""
-    return -cross_entropy(shadows.phi_MNA)
-
-
 def cross_entropy(phi_MNA: NDArray[np.floating]) -> Float:
     """Cross-entropy of the identity query, softplus(−φ).
 

@@ -33,20 +33,10 @@ if TYPE_CHECKING:  # the workflow reads the names of the attacks while it is par
 
 Kind = Literal["nn", "nn_top3", "nn_cls", "samia"]
 
-STATISTICS: dict[Kind, tuple[str, ...]] = {
-    "nn": ("logits_MNK",),
-    "nn_top3": ("logits_MNK",),
-    "nn_cls": ("logits_MNK", "labels_N"),
-    "samia": ("logits_MNK", "labels_N", "sensitivity_MNK"),
-}
-"""What each attack reads of a bank, beside the roles."""
-
 EPOCHS = 100
 PAIRS_PER_EPOCH = 135_000
 """The published attack on CIFAR-10 learns from as many: five shadows, 13,500 of either role each.
 Of a larger bank every epoch draws its own."""
-
-MAX_FOLDS = 4
 
 _BATCH_SIZE = 128
 _LEARNING_RATE, _MOMENTUM, _WEIGHT_DECAY = 1e-3, 0.9, 5e-4
@@ -60,11 +50,7 @@ Index = NDArray[np.intp]
 
 
 def network_attack(
-    shadows: ScoreBank,
-    targets: ScoreBank,
-    kind: Kind,
-    epochs: int = EPOCHS,
-    device: str = "auto",
+    shadows: ScoreBank, targets: ScoreBank, kind: Kind, device: str = "auto", threads: int = 1
 ) -> Float:
     """Score every example for membership in each target, by a network trained on the shadows.
 
@@ -75,14 +61,16 @@ def network_attack(
 
     Every fifth shadow, at least one, is held out to choose the epoch; of one or two shadows, a
     fifth of the examples instead. Pairs of a shadow and an example that is neither member nor
-    non-member are left out.
+    non-member are left out. The learning rate falls to a tenth after half and after three quarters
+    of the `EPOCHS`.
 
     Args:
-        shadows: bank of the M shadows, with what `STATISTICS` names.
+        shadows: bank of the M shadows, with `logits`; ``nn_cls`` and ``samia`` want `labels` too,
+            ``samia`` also `sensitivity`.
         targets: bank of the T targets, likewise.
-        kind: one of `STATISTICS`.
-        epochs: of training; the learning rate falls to a tenth at half and at three quarters.
+        kind: which network.
         device: `auto`, `cpu` or `cuda`.
+        threads: CPU threads.
 
     Returns:
         (T, N) float64, logit of member minus logit of non-member, higher = more likely a member.
@@ -93,47 +81,12 @@ def network_attack(
         TrainingError: the network diverged.
         ConfigError: `cuda` was asked for and there is none.
     """
-    shadows.require(*STATISTICS[kind])
-    targets.require(*STATISTICS[kind])
-    network = _trained(shadows, np.arange(len(shadows.names)), kind, epochs, _device(device))
-    return _scores(network, targets, np.arange(len(targets.names)), kind, _device(device))
-
-
-def network_attack_leave_one_out(
-    shadows: ScoreBank, kind: Kind, epochs: int = EPOCHS, device: str = "auto"
-) -> Float:
-    """Score every shadow as if it were a target, by networks that never saw it.
-
-    The shadows are cut into four folds of neighbours (fewer if there are fewer shadows), which
-    keeps complementary pairs together; each fold equals `network_attack` on it by the others.
-
-    Args:
-        shadows: bank of the M shadows, with what `STATISTICS` names.
-        kind: one of `STATISTICS`; see `network_attack`.
-        epochs: as there.
-        device: as there.
-
-    Returns:
-        (M, N) float64, higher = more likely a member.
-
-    Raises:
-        ValueError: there is one shadow only, or as in `network_attack`.
-        TrainingError: a network diverged.
-        ConfigError: `cuda` was asked for and there is none.
-    """
-    shadows.require(*STATISTICS[kind])
-    num_shadows = len(shadows.names)
-    if num_shadows < 2:
-        raise ValueError(
-            "found 1 shadow, expected at least 2: each is scored by a network trained on others; "
-            "train more shadows"
-        )
-    models = np.arange(num_shadows)
-    score_MN = np.empty(shadows.member_MN.shape)
-    for fold in np.array_split(models, min(MAX_FOLDS, num_shadows)):
-        network = _trained(shadows, np.setdiff1d(models, fold), kind, epochs, _device(device))
-        score_MN[fold] = _scores(network, shadows, fold, kind, _device(device))
-    return score_MN
+    where = _claimed(device, threads)
+    _inputs(targets, np.arange(1), kind, where)  # what they lack shall not show after the training
+    network = _trained(shadows, kind, where)
+    pairs = np.arange(targets.member_MN.size)
+    logits = _logits(network, targets, pairs, kind, where).double().cpu().numpy()
+    return (logits[:, 1] - logits[:, 0]).reshape(targets.member_MN.shape)
 
 
 def multilayer_perceptron(num_inputs: int) -> nn.Sequential:
@@ -184,12 +137,10 @@ def self_attention(num_classes: int) -> nn.Sequential:
 
 
 @cache  # on a machine with several GPUs each claim takes another one
-def _device(wanted: str) -> torch.device:
-    import torch
-
+def _claimed(device: str, threads: int) -> torch.device:
     from shadowmill import devices
 
-    return devices.claim(wanted, torch.get_num_threads())
+    return devices.claim(device, threads)
 
 
 class _Pairs(NamedTuple):
@@ -222,19 +173,16 @@ class _Pairs(NamedTuple):
         )
 
 
-def _split(
-    bank: ScoreBank, models: Index, *key: str | int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which pairs a network learns from and which choose its epoch, each (M, N)."""
-    chosen_MN, validation_MN = np.zeros((2, *bank.member_MN.shape), dtype=bool)
-    chosen_MN[models] = True
-    if len(models) >= _MIN_SHADOWS_TO_HOLD_OUT:
-        validation_MN[models[-max(1, len(models) // _VALIDATION_PART) :]] = True
+def _split(bank: ScoreBank, *key: str | int) -> NDArray[np.bool_]:
+    """Which pairs choose the epoch of a network, (M, N); it learns from the others."""
+    num_models, num_examples = bank.member_MN.shape
+    validation_MN = np.zeros((num_models, num_examples), dtype=bool)
+    if num_models >= _MIN_SHADOWS_TO_HOLD_OUT:
+        validation_MN[-max(1, num_models // _VALIDATION_PART) :] = True
     else:
-        num_examples = bank.member_MN.shape[1]
         order_N = generator(*key, "validation examples").permutation(num_examples)
         validation_MN[:, order_N[: num_examples // _VALIDATION_PART]] = True
-    return chosen_MN & ~validation_MN, chosen_MN & validation_MN
+    return validation_MN
 
 
 def _inputs(bank: ScoreBank, pairs: Index, kind: Kind, device: torch.device) -> Tensor:
@@ -246,17 +194,17 @@ def _inputs(bank: ScoreBank, pairs: Index, kind: Kind, device: torch.device) -> 
         flat = statistic_MNK.reshape(-1, statistic_MNK.shape[-1])
         return torch.from_numpy(flat[pairs]).to(device)
 
-    posterior = rows(bank.logits_MNK).double().softmax(dim=1).float()
+    posterior = rows(bank["logits"]).double().softmax(dim=1).float()
     num_classes = posterior.shape[1]
     if kind == "nn":
         return posterior
     if kind == "nn_top3":
         return posterior.topk(min(3, num_classes)).values
-    classes = torch.from_numpy(bank.labels_N[pairs % len(bank.labels_N)]).to(device)
+    classes = torch.from_numpy(bank["labels"][pairs % len(bank["labels"])]).to(device)
     label = F.one_hot(classes, num_classes).float()
     if kind == "nn_cls":
         return torch.cat([posterior, label], dim=1)
-    tokens = torch.stack([posterior, rows(bank.sensitivity_MNK).float(), label], dim=2)
+    tokens = torch.stack([posterior, rows(bank["sensitivity"]).float(), label], dim=2)
     return tokens.flatten(start_dim=1)
 
 
@@ -279,9 +227,7 @@ def _initialised(kind: Kind, num_inputs: int, seed: int) -> nn.Sequential:
     return network
 
 
-def _trained(
-    bank: ScoreBank, models: Index, kind: Kind, epochs: int, device: torch.device
-) -> nn.Sequential:
+def _trained(bank: ScoreBank, kind: Kind, device: torch.device) -> nn.Sequential:
     """The network of an attack at its best epoch, in evaluation mode."""
     import torch
     import torch.nn.functional as F
@@ -289,9 +235,9 @@ def _trained(
 
     from shadowmill import progress
 
-    key = ("attack network", kind, *(str(bank.names[model]) for model in models))
-    training_MN, validation_MN = _split(bank, models, *key)
-    training = _Pairs.of(bank, training_MN, "training set")
+    key = ("attack network", kind, *map(str, bank.names))
+    validation_MN = _split(bank, *key)
+    training = _Pairs.of(bank, ~validation_MN, "training set")
     held_out = _Pairs.of(bank, validation_MN, "validation set")
     held_out_pairs = held_out.balanced(PAIRS_PER_EPOCH // _VALIDATION_PART, *key, "validation")
     is_member = torch.from_numpy(bank.member_MN).long().to(device).ravel()
@@ -301,7 +247,7 @@ def _trained(
     optimizer = torch.optim.SGD(
         network.parameters(), lr=_LEARNING_RATE, momentum=_MOMENTUM, weight_decay=_WEIGHT_DECAY
     )
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [epochs // 2, epochs * 3 // 4])
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [EPOCHS // 2, EPOCHS * 3 // 4])
     on_gpu = device.type == "cuda"
     source = torch.cuda.default_generators[device.index] if on_gpu else torch.default_generator
     lowest, best = torch.inf, None
@@ -310,7 +256,7 @@ def _trained(
         torch.random.fork_rng(devices=[device] if on_gpu else []),
         sdpa_kernel(SDPBackend.MATH),
     ):
-        for epoch in progress.bar(range(epochs), desc=f"attack network {kind}", unit="epoch"):
+        for epoch in progress.bar(range(EPOCHS), desc=f"attack network {kind}", unit="epoch"):
             source.manual_seed(seed_of(*key, "dropout", epoch))
             pairs = training.balanced(PAIRS_PER_EPOCH, *key, "pairs", epoch)
             inputs = _inputs(bank, pairs, kind, device)
@@ -356,13 +302,3 @@ def _logits(
             some = pairs[start : start + _SCORING_BATCH_SIZE]
             parts.append(network(_inputs(bank, some, kind, device)))
     return torch.cat(parts)
-
-
-def _scores(
-    network: nn.Sequential, bank: ScoreBank, models: Index, kind: Kind, device: torch.device
-) -> Float:
-    """Of some models on all examples, (models, N)."""
-    num_examples = bank.member_MN.shape[1]
-    pairs = (models[:, None] * num_examples + np.arange(num_examples)).ravel()
-    logits = _logits(network, bank, pairs, kind, device).double().cpu().numpy()
-    return (logits[:, 1] - logits[:, 0]).reshape(len(models), num_examples)

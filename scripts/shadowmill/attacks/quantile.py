@@ -52,7 +52,7 @@ def quantile_gaussian(shadows: ScoreBank, targets: ScoreBank) -> Float:
 
     Args:
         shadows: not used.
-        targets: Scores of the T targets, with ``features_ND`` and ``labels_N``, and with those
+        targets: Scores of the T targets, with ``features`` and ``labels``, and with those
             of the population if it has φ.
 
     Returns:
@@ -84,16 +84,6 @@ def quantile_pinball(shadows: ScoreBank, targets: ScoreBank) -> Float:
         ValueError: see `quantile_gaussian`.
     """
     return _scores(targets, _level_score)
-
-
-def quantile_gaussian_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow, each by itself, as `quantile_gaussian` does; (M, N) float64."""
-    return quantile_gaussian(shadows, shadows)
-
-
-def quantile_pinball_leave_one_out(shadows: ScoreBank) -> Float:
-    """Score every shadow, each by itself, as `quantile_pinball` does; (M, N) float64."""
-    return quantile_pinball(shadows, shadows)
 
 
 def interpolated_level(phi_N: Float, quantile_NL: Float, level_L: Float) -> Float:
@@ -135,7 +125,7 @@ def _scores(targets: ScoreBank, score: Score) -> Float:
         else:
             held_out = np.empty(0, dtype=np.intp)
             feature_ZD = population_ZD
-            phi_Z = targets.population_phi_MZ[target].astype(np.float64)
+            phi_Z = targets["population_phi"][target].astype(np.float64)
         if len(phi_Z) < _FEWEST:
             raise ValueError(
                 f"{targets.names[target]} has {len(phi_Z)} non-members to learn from that are not "
@@ -152,27 +142,22 @@ def _features(bank: ScoreBank) -> tuple[Float, Float | None]:
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import OneHotEncoder
 
-    bank.require("features_ND", "labels_N")
-    fitted_ZD = bank.features_ND
-    if bank.population_phi_MZ is not None:
-        bank.require("population_features_ZD", "population_labels_Z")
-        fitted_ZD = bank.population_features_ZD
+    has_population = "population_phi" in bank
+    fitted_ZD = bank["population_features" if has_population else "features"]
     # A stride, not the first rows: a data set may be sorted by class.
     fitted_ZD = fitted_ZD[:: -(-len(fitted_ZD) // _PCA_EXAMPLES)]
     seed = seed_of("quantile", "components") % 2**32
     pca = PCA(min(NUM_COMPONENTS, *fitted_ZD.shape), random_state=seed).fit(fitted_ZD)
     one_hot = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
-    one_hot.fit(bank.labels_N[:, None])
+    one_hot.fit(bank["labels"][:, None])
 
     def transform(raw_ND: NDArray[np.float32], label_N: NDArray[np.int64]) -> Float:
         return np.hstack([pca.transform(raw_ND), one_hot.transform(label_N[:, None])])
 
-    if bank.population_phi_MZ is None:
-        return transform(bank.features_ND, bank.labels_N), None
-    return (
-        transform(bank.features_ND, bank.labels_N),
-        transform(bank.population_features_ZD, bank.population_labels_Z),
-    )
+    feature_ND = transform(bank["features"], bank["labels"])
+    if not has_population:
+        return feature_ND, None
+    return feature_ND, transform(bank["population_features"], bank["population_labels"])
 
 
 def _regressor(loss: str, level: float | None = None) -> "HistGradientBoostingRegressor":

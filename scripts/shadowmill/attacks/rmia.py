@@ -5,10 +5,10 @@ arXiv:2312.03262. With the model's probability p_θ of the true class and its me
 reference models, here the shadows, ratio(x) = p_θ(x) / p̄(x), and an example's score is the part of
 a population Z of non-members that it dominates, P_z[ratio(x) / ratio(z) ≥ γ].
 
-Legend: M shadow models, T targets, N examples of the pool, A queries, K classes, Z population.
+Legend: M shadow models, T targets, N examples of the pool, A queries, Z population.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -34,16 +34,8 @@ Float = NDArray[np.float64]
 Average = Callable[[Float, NDArray[np.bool_]], Float]
 
 
-def rmia(
-    shadows: ScoreBank,
-    targets: ScoreBank,
-    mode: Mode = "online",
-    *,
-    gamma: float = 1.0,
-    a: float | None = None,
-    temperature: float = 1.0,
-) -> Float:
-    """Score every example for membership in every target.
+def rmia(shadows: ScoreBank, targets: ScoreBank | None, mode: Mode = "online") -> Float:
+    """Score every example for membership in every target, or in every shadow by the others.
 
     - ``online``: p̄ = ½ (p̄_in + p̄_out), the mean over IN and OUT shadows of the example; of
       unequal numbers each side still counts half, or else the count of a left-out shadow's side
@@ -55,95 +47,61 @@ def rmia(
     bank's population. Without one, a quarter of each target's non-members is, which is then not
     evaluated: see `held_out_nonmembers`.
 
+    a is the value of ``A_GRID`` with the highest mean AUC of the offline log ratio over shadows as
+    stand-ins for the target, each with the others as its references; on the identity query and,
+    of a large pool, on some examples drawn at random. The target takes no part in it.
+
+    γ and the temperature of the softmax are 1, as in the authors' second version: of one target, γ
+    changes no order.
+
     An example's log ratio is the mean over queries (the paper takes a majority vote), a z's that
     of the queries there are: the identity for a population, all of them for held-out
     non-members. The published code smooths p further; this is the plain softmax.
 
-    For one target and γ > 0 the part of Z that is dominated is a step function of ratio(x) with
-    Z + 1 values, so most examples tie where it matters, at low false-positive rates. Hence the
+    For one target the part of Z that is dominated is a step function of ratio(x) with Z + 1 values,
+    so most examples tie where it matters, at low false-positive rates. Hence the
     score is (z dominated + sigmoid(log ratio)) / (Z + 1): the number orders first, then the ratio,
     down to the precision of float64.
 
     Args:
         shadows: Scores and roles of the M shadows.
-        targets: Scores of the T targets, of the same examples, queries and population.
+        targets: Scores of the T targets, of the same examples, queries and population; None for
+            every shadow in turn, also in the choice of a. The means over the others then come from
+            running sums, in O(MNA).
         mode: One of ``MODES``.
-        gamma: γ, by how much x must dominate z; 1 as in the authors' second version.
-        a: In [0, 1]; if None, the value of ``A_GRID`` with the highest mean AUC of the offline
-            log ratio over shadows as stand-ins for the target, each with the others as its
-            references; on the identity query and, of a large pool, on some examples drawn at
-            random. The targets take no part in it.
-        temperature: Of the softmax. Other than 1, it needs ``logits_MNK`` and ``labels_N``, and
-            Z is held out from the pool, as there are no logits of a population; the identity is
-            then the only query.
 
     Returns:
         (T, N) float64 in [0, 1], higher = more likely a member; NaN where not evaluated.
 
     Raises:
-        ValueError: unknown mode, a parameter out of range, targets that do not fit the shadows,
-            too few shadows, or none of the non-members of a target to hold out.
+        ValueError: unknown mode, targets that do not fit the shadows, too few shadows, or none of
+            the non-members of a target to hold out.
     """
-    _check_parameters(mode, gamma, a, temperature)
-    _check_fit(shadows, targets)
-    _check_sides(shadows, mode, leave_one_out=False)
-    if a is None:
-        a = _tuned_a(shadows, temperature)
-    a_T1 = np.full((len(targets.names), 1), a)
-    return _scores(shadows, targets, a_T1, mode, gamma, temperature, _mean)
-
-
-def rmia_leave_one_out(
-    shadows: ScoreBank,
-    mode: Mode = "online",
-    *,
-    gamma: float = 1.0,
-    a: float | None = None,
-    temperature: float = 1.0,
-) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Row m equals `rmia` on the bank without model m, also in its choice of `a`; the means over the
-    others come from running sums, in O(MNA).
-
-    Args:
-        shadows: Scores and roles of the M shadows.
-        mode: One of ``MODES``; for this and the others see `rmia`.
-        gamma: γ.
-        a: Of the offline estimate; tuned without model m if None.
-        temperature: Of the softmax.
-
-    Returns:
-        (M, N) float64 in [0, 1], higher = more likely a member; NaN where not evaluated.
-
-    Raises:
-        ValueError: as `rmia`, once a shadow is left out.
-    """
-    _check_parameters(mode, gamma, a, temperature)
-    _check_sides(shadows, mode, leave_one_out=True)
+    if mode not in MODES:
+        raise ValueError(f"unknown RMIA mode {mode!r}, expected one of {', '.join(MODES)}")
+    _check_sides(shadows, mode, leave_one_out=targets is None)
+    if targets is not None:
+        _check_fit(shadows, targets)
+        a_T1 = np.full((len(targets.names), 1), _tuned_a(shadows))
+        return _scores(shadows, targets, a_T1, mode, _mean)
     models = np.arange(len(shadows.names))
-    if a is None:
-        a_M = [_tuned_a(shadows.select(np.delete(models, m)), temperature) for m in models]
-    else:
-        a_M = [a] * len(models)
-    a_M1 = np.array(a_M)[:, None]
-    return _scores(shadows, shadows, a_M1, mode, gamma, temperature, _mean_of_others)
+    a_M = [_tuned_a(shadows.select(np.delete(models, model))) for model in models]
+    return _scores(shadows, shadows, np.array(a_M)[:, None], mode, _mean_of_others)
 
 
-def count_dominated(log_ratio_N: Float, log_ratio_Z: Float, gamma: float) -> NDArray[np.int64]:
-    """Count the z that each x dominates, ratio(x) ≥ γ · ratio(z), by search in sorted order.
+def count_dominated(log_ratio_N: Float, log_ratio_Z: Float) -> NDArray[np.int64]:
+    """Count the z that each x dominates, ratio(x) ≥ ratio(z), by search in sorted order.
 
     O((N + Z) log Z) and no N × Z matrix.
 
     Args:
         log_ratio_N: (N,) float64, nats.
         log_ratio_Z: (Z,) float64, nats.
-        gamma: γ > 0.
 
     Returns:
         (N,) int64, 0 to Z.
     """
-    return np.searchsorted(np.sort(log_ratio_Z), log_ratio_N - np.log(gamma), side="right")
+    return np.searchsorted(np.sort(log_ratio_Z), log_ratio_N, side="right")
 
 
 def held_out_nonmembers(bank: ScoreBank, model: int) -> NDArray[np.intp]:
@@ -178,19 +136,17 @@ def _scores(
     targets: ScoreBank,
     a_T1: Float,
     mode: Mode,
-    gamma: float,
-    temperature: float,
     average: Average,
 ) -> Float:
     """Scores (T, N); `average` is over all shadows, or for each over the others."""
     from scipy.special import expit  # takes longer to import than planning a workflow may
 
-    ratio_TN, ratio_pool_TN = _log_ratios(shadows, targets, a_T1, mode, temperature, average)
+    ratio_TN, ratio_pool_TN = _log_ratios(shadows, targets, a_T1, mode, average)
     ratio_TZ = None
-    if temperature == 1 and shadows.population_phi_MZ is not None:
-        log_p_MZ = _log_p(shadows.population_phi_MZ)
+    if "population_phi" in shadows:
+        log_p_MZ = _log_p(shadows["population_phi"])
         out_Z = average(np.exp(log_p_MZ), np.ones(log_p_MZ.shape, dtype=bool))
-        ratio_TZ = _log_p(targets.population_phi_MZ) - np.log(_offline(out_Z, a_T1))
+        ratio_TZ = _log_p(targets["population_phi"]) - np.log(_offline(out_Z, a_T1))
     score_TN = np.empty_like(ratio_TN)
     for target, ratio_N in enumerate(ratio_TN):
         if ratio_TZ is None:
@@ -199,7 +155,7 @@ def _scores(
         else:
             held_out = np.empty(0, dtype=np.intp)
             ratio_Z = ratio_TZ[target]
-        count_N = count_dominated(ratio_N, ratio_Z, gamma)
+        count_N = count_dominated(ratio_N, ratio_Z)
         score_TN[target] = (count_N + expit(ratio_N)) / (len(ratio_Z) + 1)
         score_TN[target, held_out] = np.nan
     return score_TN
@@ -210,23 +166,20 @@ def _log_ratios(
     targets: ScoreBank,
     a_T1: Float,
     mode: Mode,
-    temperature: float,
     average: Average,
 ) -> tuple[Float, Float]:
     """Mean log ratios (T, N) over queries, of the pool as x and, by the offline p̄, as z."""
     total_x = total_z = np.float64(0)
-    num_queries = 0
-    for log_p_MN, log_p_TN in zip(
-        _queries(shadows, temperature), _queries(targets, temperature), strict=True
-    ):
-        p_MN = np.exp(log_p_MN)
+    num_queries = shadows.phi_MNA.shape[2]
+    for query in range(num_queries):
+        p_MN = np.exp(_log_p(shadows.phi_MNA[:, :, query]))
+        log_p_TN = _log_p(targets.phi_MNA[:, :, query])
         out_TN = average(p_MN, shadows.nonmember_MN)
         ratio_TN = log_p_TN - np.log(_offline(out_TN, a_T1))
         total_z = total_z + ratio_TN
         if mode == "online":
             ratio_TN = log_p_TN - np.log((average(p_MN, shadows.member_MN) + out_TN) / 2)
         total_x = total_x + ratio_TN
-        num_queries += 1
     return total_x / num_queries, total_z / num_queries
 
 
@@ -235,33 +188,9 @@ def _offline(out: Float, a: Float | float) -> Float:
     return ((1 + a) * out + (1 - a)) / 2
 
 
-def _queries(bank: ScoreBank, temperature: float) -> Iterator[Float]:
-    """Log p of the true class, (M, N), for one query after the other."""
-    if temperature != 1:
-        yield _log_p(_scaled_confidence(bank, temperature))
-        return
-    for query in range(bank.phi_MNA.shape[2]):
-        yield _log_p(bank.phi_MNA[:, :, query])
-
-
 def _log_p(phi: NDArray[np.floating]) -> Float:
     # p = 1 / (1 + exp(−φ)); its logarithm keeps the order of p that round to 1.
     return np.maximum(-np.logaddexp(0, -phi.astype(np.float64)), LOG_P_FLOOR)
-
-
-def _scaled_confidence(bank: ScoreBank, temperature: float) -> Float:
-    """φ (M, N) of the identity query, of logits divided by the temperature."""
-    from scipy.special import logsumexp
-
-    bank.require("logits_MNK", "labels_N")
-    phi_MN = np.empty(bank.logits_MNK.shape[:2])
-    label_N1 = bank.labels_N[:, None]
-    for phi_N, logits_NK in zip(phi_MN, bank.logits_MNK, strict=True):
-        logits_NK = logits_NK / np.float64(temperature)
-        own_N1 = np.take_along_axis(logits_NK, label_N1, axis=1)
-        np.put_along_axis(logits_NK, label_N1, -np.inf, axis=1)
-        phi_N[:] = own_N1[:, 0] - logsumexp(logits_NK, axis=1)
-    return phi_MN
 
 
 def _mean(p_MN: Float, side_MN: NDArray[np.bool_]) -> Float:
@@ -284,9 +213,9 @@ def _mean_of_others(p_MN: Float, side_MN: NDArray[np.bool_]) -> Float:
     return others_MN
 
 
-def _tuned_a(shadows: ScoreBank, temperature: float) -> float:
+def _tuned_a(shadows: ScoreBank) -> float:
     """Value of the grid with the highest mean AUC over shadows as stand-ins for the target."""
-    log_p_MN = next(_queries(shadows, temperature))
+    log_p_MN = _log_p(shadows.phi_MNA[:, :, 0])
     num_examples = log_p_MN.shape[1]
     member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
     num_drawn = -(-_TUNING_PAIRS // len(log_p_MN))
@@ -313,19 +242,9 @@ def _tuned_a(shadows: ScoreBank, temperature: float) -> float:
         raise ValueError(
             f"{len(shadows.names)} shadows are too few to choose RMIA's a: none has both members "
             "and non-members that another shadow holds out; use at least 4 shadows in "
-            "complementary pairs, or set a"
+            "complementary pairs"
         )
     return float(A_GRID[total_G.argmax()])
-
-
-def _check_parameters(mode: str, gamma: float, a: float | None, temperature: float) -> None:
-    if mode not in MODES:
-        raise ValueError(f"unknown RMIA mode {mode!r}, expected one of {', '.join(MODES)}")
-    for name, value in (("gamma", gamma), ("temperature", temperature)):
-        if not 0 < value < np.inf:
-            raise ValueError(f"{name} is {value}, expected a positive number; 1 is the default")
-    if a is not None and not 0 <= a <= 1:
-        raise ValueError(f"a is {a}, expected a number in [0, 1], or None to tune it on shadows")
 
 
 def _check_fit(shadows: ScoreBank, targets: ScoreBank) -> None:
@@ -336,7 +255,7 @@ def _check_fit(shadows: ScoreBank, targets: ScoreBank) -> None:
             "queries) like that of the shadows; select the same examples and queries for both"
         )
     sizes = [
-        None if bank.population_phi_MZ is None else bank.population_phi_MZ.shape[1]
+        bank["population_phi"].shape[1] if "population_phi" in bank else None
         for bank in (targets, shadows)
     ]
     if sizes[0] != sizes[1]:

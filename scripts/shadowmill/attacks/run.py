@@ -5,17 +5,19 @@ Legend: T targets, M shadows, N examples of the pool.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shadowmill import storage
-from shadowmill.attacks import ATTACKS, ScoreBank
+from shadowmill.attacks import ATTACKS, ScoreBank, leave_one_out
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.roles import UNUSED
+from shadowmill.scores.arrays import ARRAYS
 from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
 from shadowmill.scores.health import converged
 
@@ -60,36 +62,22 @@ def bank_of(scores: ModelScores, **examples: np.ndarray) -> ScoreBank:
 
     Args:
         scores: of the models, with the further arrays that an attack needs.
-        examples: fields of the bank that do not come from score files.
+        examples: arrays of the data set.
 
     Raises:
         ArtefactError: a score is not a finite number; the model is named.
     """
-    further = {_FIELDS[name]: array for name, array in scores.further.items() if array.size}
+    further = {
+        name: array
+        for name, array in scores.arrays.items()
+        if name not in ("phi", "roles") and array.size
+    }
     try:
         return ScoreBank(
-            scores.phi_MNA,
-            scores.member_MN,
-            nonmember_MN=scores.nonmember_MN,
-            names=scores.models,
-            correct_MN=scores.correct_MN,
-            **further,
-            **examples,
+            scores["phi"], scores.member_MN, scores.nonmember_MN, scores.models, further | examples
         )
     except ValueError as error:
         raise ArtefactError(str(error)) from error
-
-
-# Name of an array in score files to the field of the bank that holds it.
-_IN_SCORE_FILES = (
-    *("labels", "population", "entropy", "modified", "logits", "sensit"),
-    *("curvature", "max_phi"),
-)
-_FIELDS = {
-    field.name.rpartition("_")[0]: field.name
-    for field in fields(ScoreBank)
-    if field.name.startswith(_IN_SCORE_FILES)
-}
 
 
 def run_attack(
@@ -103,6 +91,8 @@ def run_attack(
     drop_unhealthy: bool,
     data_path: str | None,
     output: str,
+    execution: Mapping[str, Any],
+    threads: int,
 ) -> None:
     """Attack every target, and every shadow with the other shadows.
 
@@ -117,47 +107,52 @@ def run_attack(
         drop_unhealthy: whether shadows that did not converge are left out.
         data_path: the prepared data set, for attacks that need the examples themselves.
         output: HDF5 file to write.
+        execution: the `execution` part of the configuration, for attacks that train networks.
+        threads: CPU threads, for the same.
 
     Raises:
         ArtefactError: a file is damaged or does not belong to the others, or its models were
             trained otherwise than the configuration says.
+        ConfigError: `cuda` was asked for and there is none.
     """
     start = time.monotonic()
     row = ATTACKS[attack]
-    further = sorted(row.needs - {"features"})
+    if row.is_network:
+        row = replace(row, score=partial(row.score, device=execution["device"], threads=threads))
+    arrays = [name for name in sorted(row.needs) if ARRAYS[name].given != "data"]
     reader = f"the attack {attack}"
-    targets = read_scores(target_scores, further=further, reader=reader)
-    shadows = read_scores(shadow_scores, further=further, reader=reader)
+    targets = read_scores(target_scores, arrays, reader=reader)
+    shadows = read_scores(shadow_scores, arrays, reader=reader)
     configured, made = _split(targets.training_settings)
     check_same_settings(target_scores[0], configured, "the configuration", target_training)
     configured, own = _split(shadows.training_settings)
     check_same_settings(shadow_scores[0], configured, "the configuration", shadow_training)
     check_same_settings(shadow_scores[0], own, target_scores[0], made)
-    examples = _features(data_path, targets.phi_MNA.shape[1]) if "features" in row.needs else {}
+    examples = _features(data_path, targets["phi"].shape[1]) if data_path else {}
     bank = bank_of(shadows, **examples)
     if drop_unhealthy:
         bank = bank.select(np.flatnonzero(converged(shadows)))
-    score, target_roles = _evaluated(
-        row.score(bank, bank_of(targets, **examples)), targets.roles_MN
+    score_TN, target_roles_TN = _evaluated(
+        row.score(bank, bank_of(targets, **examples)), targets["roles"]
     )
-    leave_one_out, shadow_roles = _evaluated(
-        row.leave_one_out(bank), shadows.roles_MN[np.isin(shadows.models, bank.names)]
+    leave_one_out_MN, shadow_roles_MN = _evaluated(
+        leave_one_out(row, bank), shadows["roles"][np.isin(shadows.models, bank.names)]
     )
     storage.write_hdf5(
         output,
         {
             "targets": list(targets.models),
             "shadows": list(bank.names),
-            "score": score,
-            "target_roles": target_roles,
-            "leave_one_out": leave_one_out,
-            "shadow_roles": shadow_roles,
+            "score": score_TN,
+            "target_roles": target_roles_TN,
+            "leave_one_out": leave_one_out_MN,
+            "shadow_roles": shadow_roles_MN,
         },
         provenance(
             {"attack": attack, "adversary": adversary},
             time.monotonic() - start,
-            targets_digest=array_digest(targets.phi_MNA),
-            shadows_digest=array_digest(shadows.phi_MNA),
+            targets_digest=array_digest(targets["phi"]),
+            shadows_digest=array_digest(shadows["phi"]),
         ),
         adversary=adversary,
     )
@@ -176,9 +171,9 @@ def _features(data_path: str, pool_size: int) -> dict[str, np.ndarray]:
     data = load(data_path)
     rows = data.inputs.reshape(len(data.labels), -1).astype(np.float32)
     rows = rows / 255 if data.kind == "image" else rows
-    found = {"features_ND": rows[:pool_size]}
+    found = {"features": rows[:pool_size]}
     if len(rows) > pool_size:
-        found["population_features_ZD"] = rows[pool_size:]
+        found["population_features"] = rows[pool_size:]
     return found
 
 

@@ -22,9 +22,7 @@ STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 Float = NDArray[np.float64]
 
 
-def threshold(
-    shadows: ScoreBank, targets: ScoreBank, statistic: Statistic, *, per_class: bool = False
-) -> Float:
+def threshold(shadows: ScoreBank, targets: ScoreBank, statistic: Statistic) -> Float:
     """Score every example by a statistic of the identity query's posterior p, y the true class.
 
     - ``confidence``: p_y. (The loss attack ranks alike, and does not saturate at 1.)
@@ -33,16 +31,40 @@ def threshold(
       entropy (Eq. 8).
     - ``correctness``: 1 where the prediction is y, else 0 (the "gap attack").
 
-    With `per_class`, the threshold of the example's class is subtracted: the published decision
-    (member if the statistic reaches the threshold) is then score ≥ 0, and scores of different
-    classes can be ranked together. See ``class_thresholds``.
+    Args:
+        shadows: not used.
+        targets: the statistic of the T targets.
+        statistic: One of ``STATISTICS``.
+
+    Returns:
+        (T, N) float64, higher = more likely a member.
+
+    Raises:
+        ValueError: unknown statistic, or one that the bank does not hold.
+    """
+    if statistic == "confidence":
+        return np.exp(-cross_entropy(targets.phi_MNA))
+    if statistic == "correctness":
+        return targets["correct"].astype(np.float64)
+    if statistic not in STATISTICS:
+        raise ValueError(
+            f"unknown statistic {statistic!r}, expected one of {', '.join(STATISTICS)}"
+        )
+    return -targets[statistic].astype(np.float64)
+
+
+def class_threshold(shadows: ScoreBank, targets: ScoreBank | None, statistic: Statistic) -> Float:
+    """Score every example by a statistic, less the threshold of its class.
+
+    The published decision (member if the statistic reaches the threshold) is then score ≥ 0, and
+    scores of different classes can be ranked together. See ``class_thresholds``.
 
     Args:
-        shadows: not used but `per_class`: statistic, roles and labels of the M shadows. The
-            examples need not be those of the targets.
-        targets: the statistic of the T targets; with `per_class`, labels too.
-        statistic: One of ``STATISTICS``.
-        per_class: Whether to subtract the class's threshold.
+        shadows: statistic, roles and labels of the M shadows. The examples need not be those of
+            the targets.
+        targets: statistic and labels of the T targets; None for every shadow in turn, with the
+            others as its shadows.
+        statistic: One of ``STATISTICS``; see ``threshold``.
 
     Returns:
         (T, N) float64, higher = more likely a member.
@@ -51,37 +73,13 @@ def threshold(
         ValueError: unknown statistic, one that the bank does not hold, no labels, or shadows
             without members or without non-members.
     """
-    value_TN = _values(targets, statistic)
-    if not per_class:
-        return value_TN
-    shadows.require("labels_N")
-    targets.require("labels_N")
-    return value_TN - class_thresholds(
-        _values(shadows, statistic), shadows, targets.labels_N, leave_one_out=False
+    asking = shadows if targets is None else targets
+    return threshold(shadows, asking, statistic) - class_thresholds(
+        threshold(shadows, shadows, statistic),
+        shadows,
+        asking["labels"],
+        leave_one_out=targets is None,
     )
-
-
-def threshold_leave_one_out(
-    shadows: ScoreBank, statistic: Statistic, *, per_class: bool = False
-) -> Float:
-    """Score every shadow as if it were the target, with the others as its shadows.
-
-    Args:
-        shadows: the statistic of the M shadows; with `per_class`, roles and labels too.
-        statistic: One of ``STATISTICS``; see ``threshold``.
-        per_class: Whether to subtract the class's threshold, fixed on the other shadows.
-
-    Returns:
-        (M, N) float64; row m equals ``threshold`` on the bank without model m.
-
-    Raises:
-        ValueError: as ``threshold``, on the bank without one of the shadows.
-    """
-    value_MN = _values(shadows, statistic)
-    if not per_class:
-        return value_MN
-    shadows.require("labels_N")
-    return value_MN - class_thresholds(value_MN, shadows, shadows.labels_N, leave_one_out=True)
 
 
 def class_thresholds(
@@ -110,7 +108,7 @@ def class_thresholds(
     roles = (shadows.member_MN, shadows.nonmember_MN)
     best_CT = []
     for label in classes_C:
-        chosen_N = shadows.labels_N == label
+        chosen_N = shadows["labels"] == label
         parts = (part_MN[:, chosen_N] for part_MN in (value_MN, *roles))
         best_CT.append(_best_thresholds(*parts, leave_one_out=leave_one_out))
     best_TC = np.stack(best_CT, axis=1)
@@ -124,20 +122,6 @@ def class_thresholds(
             )
         best_TC = np.where(np.isnan(best_TC), overall_T[:, None], best_TC)
     return best_TC[:, class_N]
-
-
-def _values(bank: ScoreBank, statistic: Statistic) -> Float:
-    if statistic == "confidence":
-        return np.exp(-cross_entropy(bank.phi_MNA))
-    if statistic == "correctness":
-        bank.require("correct_MN")
-        return bank.correct_MN.astype(np.float64)
-    if statistic not in STATISTICS:
-        raise ValueError(
-            f"unknown statistic {statistic!r}, expected one of {', '.join(STATISTICS)}"
-        )
-    bank.require(f"{statistic}_MN")
-    return -getattr(bank, f"{statistic}_MN").astype(np.float64)
 
 
 def _best_thresholds(

@@ -1,10 +1,11 @@
 """Checks of what a study takes from another one: its shadows, or an order of the examples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.config.messages import unknown
+from shadowmill.scores.arrays import CURVATURES, on_request
 
 # What studies that share their shadows must agree in.
 _OF_SHADOWS = (
@@ -42,17 +43,17 @@ def shadow_faults(place: str, name: str, studies: Mapping[str, Any]) -> Iterator
         missing = [part for part in study[key] if part not in other[key]]
         if missing:
             yield f"{place}: {study['shadows']} lacks {', '.join(missing)} among its {key}"
-    of_shadows = [n for n in study["attacks"] if n in ATTACKS]
-    lacking = frozenset().union(*(ATTACKS[n].needs for n in of_shadows)) - {"features"}
-    for attack in other["attacks"]:
-        lacking -= ATTACKS[attack].needs if attack in ATTACKS else frozenset()
-    always = {"labels", "entropy", "modified_entropy", "population_phi", "population_labels"}
-    if lacking - always:
+    needed, there = (_arrays(attacks) for attacks in (study["attacks"], other["attacks"]))
+    if lacking := [array for array in needed if array not in there]:
         yield (
-            f"{place}: the scores of {study['shadows']} have no "
-            f"{', '.join(sorted(lacking - always))}, which attacks of this study need; list one of "
-            "them there too"
+            f"{place}: the scores of {study['shadows']} have no {', '.join(lacking)}, which "
+            "attacks of this study need; list one of them there too"
         )
+
+
+def _arrays(attacks: Iterable[str]) -> list[str]:
+    """What the models are asked for by some attacks alone."""
+    return on_request(need for name in attacks if name in ATTACKS for need in ATTACKS[name].needs)
 
 
 def order_faults(place: str, name: str, studies: Mapping[str, Any]) -> Iterator[str]:
@@ -67,8 +68,7 @@ def order_faults(place: str, name: str, studies: Mapping[str, Any]) -> Iterator[
         return
     if dataset not in studies[name]["datasets"]:
         yield f"{place}: {scores} is about {dataset}, the study about other data"
-    used = [ATTACKS[attack].needs for attack in studies[other]["attacks"] if attack in ATTACKS]
-    if not any(need.startswith("curvature_") for needs in used for need in needs):
+    if not set(CURVATURES.values()) & set(_arrays(studies[other]["attacks"])):
         yield (
             f"{place}: no attack of {other} looks at curvature, so it has none; list one, for "
             "example curvature_nll, under its attacks"

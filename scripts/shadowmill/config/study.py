@@ -11,6 +11,7 @@ from shadowmill.data import DATASETS
 from shadowmill.errors import ConfigError
 from shadowmill.names import Cell, Variant, shadow_names
 from shadowmill.pruning import METHODS
+from shadowmill.scores.arrays import CURVATURES, on_request
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,9 @@ class Study:
         return self.protocol == "half"
 
     @cached_property
-    def closed_form_attacks(self) -> tuple[str, ...]:
+    def fast_attacks(self) -> tuple[str, ...]:
         """The attacks that are quickly run again with fewer shadows."""
-        return tuple(name for name in self.attacks if ATTACKS[name].closed_form)
+        return tuple(name for name in self.attacks if ATTACKS[name].learns and ATTACKS[name].fast)
 
     @cached_property
     def attack_pairs(self) -> tuple[tuple[str, str], ...]:
@@ -177,27 +178,21 @@ class Study:
 
     @cached_property
     def score_settings(self) -> dict[str, Any]:
-        """What models are asked, beyond what any attack needs."""
-        needed = self._needed
-        large = {name: name in needed for name in ("logits", "sensitivity")}
-        # Not there unless asked for: score files of other studies stay valid.
-        estimators = self.curvature_estimators
-        if estimators:
-            large["curvature"] = {"estimators": list(estimators), **self.curvature}
-        if "max_phi" in needed:
-            large["max_phi"] = True
-        return {"queries": dict(self.queries), **large}
-
-    @cached_property
-    def _needed(self) -> frozenset[str]:
-        return frozenset().union(*(ATTACKS[name].needs for name in self.attacks))
+        """What models are asked."""
+        arrays = on_request(need for name in self.attacks for need in ATTACKS[name].needs)
+        asked = {"queries": dict(self.queries), "arrays": arrays}
+        return asked | ({"curvature": self.curvature} if self.curvature_estimators else {})
 
     @cached_property
     def curvature_estimators(self) -> tuple[str, ...]:
         """The estimators of curvature that the attacks of the study use, in their order."""
-        prefix = "curvature_"
-        named = [n for attack in self.attacks for n in sorted(ATTACKS[attack].needs)]
-        return tuple(dict.fromkeys(n.removeprefix(prefix) for n in named if n.startswith(prefix)))
+        used = [
+            estimator
+            for attack in self.attacks
+            for estimator, array in CURVATURES.items()
+            if array in ATTACKS[attack].needs
+        ]
+        return tuple(dict.fromkeys(used))
 
     def training_settings(self, architecture: str, variant: str) -> dict[str, Any]:
         """What determines the models of a configuration, but for their data and their seeds."""

@@ -9,6 +9,7 @@ from shadowmill.config.study import Study
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
 from shadowmill.pruning import METHODS
+from shadowmill.scores.arrays import ARRAYS
 from shadowmill.sources import Tables
 
 _TABLES: dict[str, Mapping[str, Any]] = {
@@ -17,6 +18,7 @@ _TABLES: dict[str, Mapping[str, Any]] = {
     "shadowmill.data.DATASETS": DATASETS,
     "shadowmill.defenses.DEFENSES": DEFENSES,
     "shadowmill.pruning.METHODS": METHODS,
+    "shadowmill.scores.arrays.ARRAYS": ARRAYS,
 }
 
 
@@ -27,8 +29,11 @@ def tables_of_study(study: Study, attacks: Iterable[str]) -> Tables:
         study: the study.
         attacks: those of its attacks that the job is about.
     """
+    attacks = [*attacks]
     names = {
         *(*study.datasets, *study.architectures, *attacks),
+        *(need for attack in attacks for need in ATTACKS[attack].needs),
+        *(name for name, row in ARRAYS.items() if row.given == "always"),
         *(part for variant in study.variants for part in (variant.method, variant.defense)),
     }
     return {

@@ -67,7 +67,7 @@ def plot_histograms(
     Args:
         cell: the configuration.
         score_paths: score files of the targets, whose examples are put together.
-        estimator: one of `shadowmill.scores.CURVATURE_ESTIMATORS`.
+        estimator: one of `shadowmill.scores.arrays.CURVATURES`.
         outputs: files to write.
 
     Raises:
@@ -113,7 +113,7 @@ def plot_extremes(
     Args:
         data_path: the prepared data set.
         score_paths: score files of the shadows, over which the mean is taken.
-        estimator: one of `shadowmill.scores.CURVATURE_ESTIMATORS`.
+        estimator: one of `shadowmill.scores.arrays.CURVATURES`.
         outputs: files to write.
 
     Raises:

@@ -74,7 +74,7 @@ def _as_square(features: np.ndarray) -> np.ndarray:
 
 
 def _draw_histogram(panel: Axes, shadows: ModelScores, example: int) -> None:
-    phi_M = shadows.phi_MNA[:, example, 0]
+    phi_M = shadows["phi"][:, example, 0]
     bins = np.linspace(phi_M.min(), phi_M.max(), 16)
     for label, where_MN, color in (
         ("member", shadows.member_MN, style.MEMBER_COLOR),

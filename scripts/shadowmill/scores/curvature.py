@@ -15,8 +15,7 @@ Legend: B examples, P probes, K classes.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import torch
@@ -126,7 +125,8 @@ def curvature(
     inputs: Tensor,
     labels: Tensor,
     signs: Tensor,
-    settings: Mapping[str, Any],
+    estimators: Collection[str],
+    step: float,
 ) -> dict[str, Tensor]:
     """All estimates that are asked for.
 
@@ -135,17 +135,16 @@ def curvature(
         inputs: (B, …), normalised.
         labels: (B,) int64.
         signs: (P, 2, B, …), on the device of the inputs.
-        settings: `estimators`, some of `CURVATURE_ESTIMATORS`, and `step`.
+        estimators: some of `CURVATURES`.
+        step: of `finite_difference`.
 
     Returns:
         (B,) float64 by the name of the estimator.
     """
-    wanted, found = settings["estimators"], {}
-    if "finite_difference" in wanted:
-        found["finite_difference"] = finite_difference(
-            network, inputs, labels, signs, settings["step"]
-        )
-    if {"trace", "frobenius"} & set(wanted):
+    found = {}
+    if "finite_difference" in estimators:
+        found["finite_difference"] = finite_difference(network, inputs, labels, signs, step)
+    if {"trace", "frobenius"} & set(estimators):
         pair = trace_and_frobenius(network, inputs, labels, signs)
         found["trace"], found["frobenius"] = pair
-    return {name: found[name] for name in wanted}
+    return {name: found[name] for name in estimators}

@@ -15,7 +15,9 @@ from shadowmill.errors import ArtefactError
 from shadowmill.names import shadow_names
 from shadowmill.provenance import differing
 from shadowmill.roles import MEMBER, NON_MEMBER
-from shadowmill.scores import CURVATURE_ESTIMATORS
+from shadowmill.scores.arrays import ARRAYS
+
+_READ_ALWAYS = ("phi", "correct", "roles")
 
 
 @dataclass(frozen=True)
@@ -24,76 +26,54 @@ class ModelScores:
 
     Attributes:
         models: M names.
-        phi_MNA: float32 logit-scaled confidence of each query, nats; the identity is query 0.
-        correct_MN: bool, whether the identity query is classified correctly.
-        roles_MN: int8.
-        test_accuracy_M: float64, NaN without an official test set; so is test_loss_M.
-        test_loss_M: float64, mean cross-entropy in nats.
-        sparsity_M: float64, achieved.
-        epochs_M: int64, trained.
-        seconds_M: float64, wall time of training, per model.
         training_settings: of all models.
-        further: other arrays of the files that were asked for, by name.
+        arrays: by name, with the axes and types of `ARRAYS`.
     """
 
     models: tuple[str, ...]
-    phi_MNA: np.ndarray
-    correct_MN: np.ndarray
-    roles_MN: np.ndarray
-    test_accuracy_M: np.ndarray
-    test_loss_M: np.ndarray
-    sparsity_M: np.ndarray
-    epochs_M: np.ndarray
-    seconds_M: np.ndarray
     training_settings: dict[str, Any]
-    further: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """One of the arrays that were read."""
+        return self.arrays[name]
 
     @property
     def member_MN(self) -> np.ndarray:
         """(M, N) bool."""
-        return self.roles_MN == MEMBER
+        return self["roles"] == MEMBER
 
     @property
     def nonmember_MN(self) -> np.ndarray:
         """(M, N) bool."""
-        return self.roles_MN == NON_MEMBER
-
-
-# Of examples, not of models: the same in all files of a study.
-_SHARED = ("labels", "population_labels")
-# Of each query: (M, N, A).
-_OF_QUERIES = ("phi", "max_phi", *(f"curvature_{name}" for name in CURVATURE_ESTIMATORS))
-_ALWAYS = (
-    *("correct", "roles", "test_accuracy", "test_loss"),
-    *("sparsity", "epochs", "training_seconds"),
-)
+        return self["roles"] == NON_MEMBER
 
 
 def read_scores(
     paths: Sequence[str],
+    arrays: Collection[str] = (),
     *,
     identity_only: bool = False,
-    further: Collection[str] = (),
     reader: str = "this job",
 ) -> ModelScores:
     """Read score files of one configuration and put their models together.
 
     Args:
         paths: score files, at least one.
+        arrays: names in `ARRAYS` of what to read beside `phi`, `correct` and `roles`.
         identity_only: read the identity query alone, to save time and memory.
-        further: names of other arrays to read: `labels`, `entropy`, `modified_entropy`, `logits`,
-            `sensitivity`, `population_phi`, `population_labels`, `max_phi`, or `curvature_` and one
-            of `CURVATURE_ESTIMATORS`. The last two are of each query, like `phi`.
         reader: who asks for them, for messages.
 
     Raises:
         ArtefactError: a file is damaged, holds other models than it is named for, or lacks an
             array, or the models' training settings differ.
     """
-    parts, settings = [], []
+    names = dict.fromkeys((*_READ_ALWAYS, *arrays))
+    parts, models, settings = [], [], []
     for path in paths:
         with storage.open_hdf5(path) as file:
-            parts.append(_read(file, identity_only, further, reader))
+            models.append(_models(file))
+            parts.append(_read(file, names, identity_only, reader))
             settings.append(storage.attribute(file, "training_settings"))
         check_same_settings(path, settings[-1], paths[0], settings[0])
         if parts[-1]["phi"].shape[1:] != parts[0]["phi"].shape[1:]:
@@ -102,55 +82,44 @@ def read_scores(
                 f"{parts[0]['phi'].shape[1:]}. Delete the older one and rerun."
             )
     joined = {
-        key: parts[0][key] if key in _SHARED else np.concatenate([part[key] for part in parts])
-        for key in ("phi", *_ALWAYS, *further)
+        # What is of no model is the same in all files of a study.
+        name: np.concatenate([part[name] for part in parts])
+        if ARRAYS[name].axes.startswith("M")
+        else parts[0][name]
+        for name in names
     }
-    return ModelScores(
-        models=tuple(name for part in parts for name in part["models"]),
-        phi_MNA=joined["phi"],
-        correct_MN=joined["correct"],
-        roles_MN=joined["roles"],
-        test_accuracy_M=joined["test_accuracy"],
-        test_loss_M=joined["test_loss"],
-        sparsity_M=joined["sparsity"],
-        epochs_M=joined["epochs"],
-        seconds_M=joined["training_seconds"],
-        training_settings=settings[0],
-        further={name: joined[name] for name in further},
-    )
+    return ModelScores(tuple(name for own in models for name in own), settings[0], joined)
 
 
 def _read(
-    file: storage.Arrays, identity_only: bool, further: Collection[str], reader: str
-) -> dict[str, Any]:
-    if missing := sorted(name for name in further if name not in file):
+    file: storage.Arrays, names: Collection[str], identity_only: bool, reader: str
+) -> dict[str, np.ndarray]:
+    if missing := sorted(name for name in names if name not in file):
         raise ArtefactError(
             f"{file.path}: it has no {', '.join(missing)}, which {reader} needs. Its models were "
             "asked for less. Delete it and rerun the workflow, which scores them again."
         )
-    names = tuple(file["models"])
-    _check_block(file.path, names)
-    part = {key: file[key] for key in (*_ALWAYS, "phi", *further)}
+    part = {name: file[name] for name in names}
     if identity_only:
         # Copies, so that the rest need not stay in memory.
-        part |= {k: values[:, :, :1].copy() for k, values in part.items() if k in _OF_QUERIES}
-    return part | {"models": names}
+        part |= {n: part[n][:, :, :1].copy() for n in names if ARRAYS[n].axes == "MNA"}
+    return part
 
 
-def _check_block(path: str | Path, models: Sequence[str]) -> None:
-    """Refuse a file of another block of models than the one it is named for.
-
-    A file `target-42` is about the model of that name, `shadow-03` about the slots of that block.
+def _models(file: storage.Arrays) -> tuple[str, ...]:
+    """Names of the models of a file.
 
     Raises:
-        ArtefactError: names the models.
+        ArtefactError: they are not the models that the file is named for: `target-42` is about the
+            model of that name, `shadow-03` about the slots of that block.
     """
-    block = Path(path).stem
+    models, block = tuple(file["models"]), Path(file.path).stem
     if list(models) not in ([block], shadow_names(block, len(models))):
         raise ArtefactError(
-            f"{path}: it holds {', '.join(models)}, which are not the models of {block}. It was "
-            "copied or renamed. Delete it and rerun the workflow."
+            f"{file.path}: it holds {', '.join(models)}, which are not the models of {block}. It "
+            "was copied or renamed. Delete it and rerun the workflow."
         )
+    return models
 
 
 def check_same_settings(

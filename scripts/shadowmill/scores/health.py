@@ -28,5 +28,5 @@ def limit(accuracy_M: np.ndarray) -> float:
 
 def converged(shadows: ModelScores) -> np.ndarray:
     """Which shadows are no worse than their siblings on their own members, (M,) bool."""
-    accuracy_M = shadows.correct_MN.mean(axis=1, where=shadows.member_MN)
+    accuracy_M = shadows["correct"].mean(axis=1, where=shadows.member_MN)
     return accuracy_M >= limit(accuracy_M)

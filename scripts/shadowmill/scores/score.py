@@ -21,6 +21,7 @@ from shadowmill.errors import ArtefactError
 from shadowmill.memory import in_batches
 from shadowmill.provenance import provenance
 from shadowmill.roles import RoleMatrix
+from shadowmill.scores.arrays import CURVATURES
 from shadowmill.scores.curvature import curvature, random_signs
 from shadowmill.scores.files import check_same_settings
 from shadowmill.scores.queries import num_queries, views
@@ -60,16 +61,10 @@ def score_block(
         data_path: the prepared data set.
         roles_path: the roles of the block.
         models: name of each model to its file.
-        output: HDF5 file to write: `phi` (E, N, A) float32; of the identity query `correct` (E, N)
-            bool, `entropy` and `modified_entropy` (E, N) float32 in nats; `population_phi` (E, Z)
-            float32, on the official test set outside the pool; `test_accuracy` and `test_loss`
-            (E,) float64, NaN without one; `roles` (E, N) int8, `labels` (N,) and
-            `population_labels` (Z,) int64; and the names, sparsities, epochs and training times of
-            the models.
-        settings: `queries`; `logits` and `sensitivity` ask for these too, (E, N, K) float32. Where
-            they are there, `max_phi` asks for φ of the most probable class, (E, N, A) float32, and
-            `curvature`, unless None, for an array `curvature_{estimator}` (E, N, A) float32 of each
-            of its `estimators`, from as many `probes` with steps of `step`.
+        output: HDF5 file to write: the arrays of `ARRAYS` that are always given, those asked for,
+            and the names of the models.
+        settings: `queries`; `arrays`, the names of those on request; and, if some of these are
+            curvatures, `curvature`: with how many `probes` and steps of which length, `step`.
         training: settings with which the configuration has the models trained.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
@@ -89,15 +84,14 @@ def score_block(
         _Scorer(group, data, size, device)
         for group in ([files] if stacked else [{path: file} for path, file in files.items()])
     ]
-    pool = _joined(scorer.pool(settings) for scorer in scorers)
-    _check_finite(pool["phi"], [models[name] for name in matrix.models])
-    if settings.get("curvature"):
-        pool |= _joined(scorer.curvature(settings) for scorer in scorers)
-    test = _joined(scorer.test() for scorer in scorers)
+    found = _joined(scorer.pool(settings) for scorer in scorers)
+    _check_finite(found["phi"], [models[name] for name in matrix.models])
+    if "curvature" in settings:
+        found |= _joined(scorer.curvature(settings) for scorer in scorers)
+    found |= _joined(scorer.test() for scorer in scorers)
     storage.write_hdf5(
         output,
-        pool
-        | test
+        found
         | {
             "labels": data.labels[:size],
             "population_labels": data.labels[size:],
@@ -224,7 +218,7 @@ class _Scorer:
     def pool(self, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """What the models say of the pool, by the name of the array in the file."""
         queries, size = settings["queries"], self._pool_size
-        asked = ("phi", "max_phi") if settings.get("max_phi") else ("phi",)
+        asked = [name for name in ("phi", "max_phi") if name in ("phi", *settings["arrays"])]
         shape = (self._num_models, size, num_queries(queries))
         found = {name: np.empty(shape, dtype=np.float32) for name in asked}
 
@@ -256,9 +250,9 @@ class _Scorer:
             "entropy": entropy(logits).float(),
             "modified_entropy": modified_entropy(logits, labels).float(),
         }
-        if settings["logits"]:
+        if "logits" in settings["arrays"]:
             found["logits"] = logits.float()
-        if settings["sensitivity"]:
+        if "sensitivity" in settings["arrays"]:
             posterior = logits.double().softmax(dim=-1)
             found["sensitivity"] = sensitivity(self._logits, inputs, posterior).float()
         return found
@@ -269,24 +263,26 @@ class _Scorer:
         One model after the other: with its probes, a batch of few examples fills the device, and
         the convolutions of a stack would only slow it down.
         """
-        queries, asked, size = settings["queries"], settings["curvature"], self._pool_size
+        queries, size = settings["queries"], self._pool_size
+        probes, step = (settings["curvature"][key] for key in ("probes", "step"))
+        asked = {e: name for e, name in CURVATURES.items() if name in settings["arrays"]}
         shape = (self._num_models, size, num_queries(queries))
-        found = {name: np.empty(shape, dtype=np.float32) for name in asked["estimators"]}
+        found = {name: np.empty(shape, dtype=np.float32) for name in asked.values()}
         networks = [self._network(index) for index in range(self._num_models)]
 
         def batch(rows: slice) -> None:
             inputs, labels = self._inputs(rows), self._labels(rows)[0]
             for query, view in enumerate(views(inputs, queries)):
                 examples = range(rows.start, rows.stop)
-                signs = random_signs(examples, query, asked["probes"], view.shape[1:])
+                signs = random_signs(examples, query, probes, view.shape[1:])
                 signs = signs.to(self._device)
                 for model, network in enumerate(networks):
-                    values = curvature(network, view, labels, signs, asked)
-                    for name, values_B in values.items():
-                        found[name][model, rows, query] = values_B.cpu()
+                    values = curvature(network, view, labels, signs, tuple(asked), step)
+                    for estimator, values_B in values.items():
+                        found[asked[estimator]][model, rows, query] = values_B.cpu()
 
         self._in_batches(batch, 0, size, "curvature", _CURVATURE_BATCH)
-        return {f"curvature_{name}": values for name, values in found.items()}
+        return found
 
     @torch.no_grad()
     def test(self) -> dict[str, np.ndarray]:

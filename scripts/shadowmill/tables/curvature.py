@@ -16,6 +16,7 @@ from shadowmill.attacks import ATTACKS, ScoreBank
 from shadowmill.attacks.run import bank_of
 from shadowmill.data import DATASETS
 from shadowmill.errors import ArtefactError
+from shadowmill.scores.arrays import CURVATURES
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import read_csv, write_csv
 
@@ -178,7 +179,7 @@ def mean_curvature(score_paths: Sequence[str], estimator: str, output: str) -> N
 
     Args:
         score_paths: score files of the models to average over, members or not.
-        estimator: one of `shadowmill.scores.CURVATURE_ESTIMATORS`.
+        estimator: one of `shadowmill.scores.arrays.CURVATURES`.
         output: CSV file to write, with the columns `example` and `score`.
 
     Raises:
@@ -194,7 +195,7 @@ def read_curvature(score_paths: Sequence[str], estimator: str) -> tuple[ScoreBan
 
     Args:
         score_paths: score files of the models.
-        estimator: one of `shadowmill.scores.CURVATURE_ESTIMATORS`.
+        estimator: one of `shadowmill.scores.arrays.CURVATURES`.
 
     Returns:
         The models with their roles, and (M, N) float64 curvatures.
@@ -202,6 +203,6 @@ def read_curvature(score_paths: Sequence[str], estimator: str) -> tuple[ScoreBan
     Raises:
         ArtefactError: a file is damaged or lacks the curvature, or one is not a finite number.
     """
-    array = f"curvature_{estimator}"
-    bank = bank_of(read_scores(score_paths, identity_only=True, further=[array]))
-    return bank, getattr(bank, f"{array}_MNA")[:, :, 0].astype(np.float64)
+    array = CURVATURES[estimator]
+    bank = bank_of(read_scores(score_paths, [array], identity_only=True))
+    return bank, bank[array][:, :, 0].astype(np.float64)

@@ -40,7 +40,7 @@ def tabulate(
     columns = exposure(bank_of(shadows), read_attack(attack_path).leave_one_out_MN)
     member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
     with store.opened(data_path) as file:
-        labels = file["labels"][: shadows.phi_MNA.shape[1]]
+        labels = file["labels"][: shadows["phi"].shape[1]]
     table = pd.DataFrame(
         identity(cell)
         | {
@@ -48,8 +48,8 @@ def tabulate(
             "example": np.arange(len(labels)),
             "label": labels,
             **columns,
-            "memorization": shadows.correct_MN.mean(axis=0, where=member_MN)
-            - shadows.correct_MN.mean(axis=0, where=nonmember_MN),
+            "memorization": shadows["correct"].mean(axis=0, where=member_MN)
+            - shadows["correct"].mean(axis=0, where=nonmember_MN),
         }
     )
     write_csv(output, table)

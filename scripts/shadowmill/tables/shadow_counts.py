@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowmill.attacks import ATTACKS, Attack, ScoreBank
+from shadowmill.attacks import ATTACKS, Attack, ScoreBank, leave_one_out
 from shadowmill.attacks.run import bank_of
 from shadowmill.metrics.evaluation import evaluate, fix_thresholds
 from shadowmill.names import Cell
@@ -46,9 +46,10 @@ def tabulate(
         output: CSV file to write.
     """
     chosen = {name: ATTACKS[name] for name in attacks}
-    further = sorted(frozenset().union(*(attack.needs for attack in chosen.values())))
-    shadows = bank_of(read_scores(shadow_scores, further=further))
-    targets = bank_of(read_scores(target_scores, further=further))
+    arrays = sorted(frozenset().union(*(attack.needs for attack in chosen.values())))
+    shadows, targets = (
+        bank_of(read_scores(paths, arrays)) for paths in (shadow_scores, target_scores)
+    )
     rows = [
         {"attack": name} | row
         for name, attack in chosen.items()
@@ -98,7 +99,7 @@ def _has_enough(bank: ScoreBank, per_side: int) -> bool:
 
 
 def _measure(bank: ScoreBank, targets: ScoreBank, attack: Attack) -> Iterator[dict[str, Any]]:
-    leave_one_out_MN = attack.leave_one_out(bank)
+    leave_one_out_MN = leave_one_out(attack, bank)
     evaluated_MN = ~np.isnan(leave_one_out_MN)
     thresholds = fix_thresholds(
         leave_one_out_MN, bank.member_MN & evaluated_MN, bank.nonmember_MN & evaluated_MN

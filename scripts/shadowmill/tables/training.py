@@ -19,26 +19,27 @@ def tabulate(cell: Cell, score_paths: list[str], output: str) -> None:
         score_paths: score files of all its models.
         output: CSV file to write.
     """
-    scores = read_scores(score_paths, identity_only=True)
+    of_models = ["test_accuracy", "test_loss", "sparsity", "epochs", "training_seconds"]
+    scores = read_scores(score_paths, of_models, identity_only=True)
     # softplus(−φ) is the cross-entropy; logaddexp keeps it exact for large |φ|.
-    loss_MN = np.logaddexp(0, -scores.phi_MNA[:, :, 0].astype(np.float64))
-    has_test_set = not np.isnan(scores.test_accuracy_M).any()
-    held_out_accuracy = _mean(scores.correct_MN, scores.nonmember_MN)
+    loss_MN = np.logaddexp(0, -scores["phi"][:, :, 0].astype(np.float64))
+    has_test_set = not np.isnan(scores["test_accuracy"]).any()
+    held_out_accuracy = _mean(scores["correct"], scores.nonmember_MN)
     held_out_loss = _mean(loss_MN, scores.nonmember_MN)
     table = pd.DataFrame(
         identity(cell)
         | {
             "model": scores.models,
             "role": ["target" if name.startswith("target") else "shadow" for name in scores.models],
-            "train_accuracy": _mean(scores.correct_MN, scores.member_MN),
-            "test_accuracy": scores.test_accuracy_M if has_test_set else held_out_accuracy,
+            "train_accuracy": _mean(scores["correct"], scores.member_MN),
+            "test_accuracy": scores["test_accuracy"] if has_test_set else held_out_accuracy,
             "train_loss": _mean(loss_MN, scores.member_MN),
-            "test_loss": scores.test_loss_M if has_test_set else held_out_loss,
+            "test_loss": scores["test_loss"] if has_test_set else held_out_loss,
             "test_set": "official" if has_test_set else "non-members",
             "num_members": scores.member_MN.sum(axis=1),
-            "achieved_sparsity": scores.sparsity_M,
-            "epochs": scores.epochs_M,
-            "training_seconds": scores.seconds_M,
+            "achieved_sparsity": scores["sparsity"],
+            "epochs": scores["epochs"],
+            "training_seconds": scores["training_seconds"],
         }
     )
     write_csv(output, table)
