@@ -13,7 +13,7 @@ report: "rules/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/reconstruction_files.smk"
-include: "rules/requested.smk"
+include: "rules/products.smk"
 include: "rules/code.smk"
 include: "rules/data_files.smk"
 
@@ -21,8 +21,7 @@ include: "rules/data_files.smk"
 rule all:
     """Everything of the studies listed under `build`."""
     input:
-        [study_files(study) for study in BUILT],
-        [reconstruction_files(study) for study in BUILT_RECONSTRUCTIONS],
+        everything("tables", "figures"),
 
 
 include: "rules/data.smk"
@@ -35,6 +34,7 @@ include: "rules/reconstruction.smk"
 include: "rules/curvature.smk"
 include: "rules/reproduce.smk"
 include: "rules/targets.smk"
+include: "rules/requested.smk"
 
 
 onstart:

@@ -1,7 +1,6 @@
 # Inputs:  the score files of a configuration, with the shadows of another one if the adversary is
 #          not adaptive; the data set where an attack looks at the examples themselves
-# Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{adversary}{attack}.h5, where
-#          {adversary} is nothing, non_adaptive/ or original/
+# Outputs: results/{study}/{dataset}/{architecture}/{variant}/attacks/{adversary}/{attack}.h5
 # Steps:   attack every target with the shadows, and every shadow with the other shadows; a rule of
 #          its own for attacks that train networks, as they want a GPU
 
@@ -13,9 +12,9 @@ rule attack:
         shadow_scores=adversary_scores,
         data=examples_for_attack,
     output:
-        f"{CELL}/attacks/{{adversary}}{{attack}}.h5",
+        made(ATTACK_FILES, of=each_attack),
     log:
-        f"{LOGS}/attacks/{{adversary}}{{attack}}.log",
+        f"{LOGS}/attacks/{{adversary}}/{{attack}}.log",
     wildcard_constraints:
         attack=any_of(name for name in ATTACKS if name not in NETWORK_ATTACKS),
     conda:

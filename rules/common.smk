@@ -23,7 +23,7 @@ from shadowmill.config import load, require_free_names
 from shadowmill.config.written import require_text
 from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError
-from shadowmill.names import shadow_names
+from shadowmill.names import Cell, shadow_names
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
@@ -70,19 +70,6 @@ BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]
 CELL = "results/{study}/{dataset}/{architecture}/{variant}"
 LOGS = CELL.replace("results", "results/logs", 1)
 UNFINISHED = CELL.replace("results", "results/.unfinished", 1)
-# Tables that are their configurations' tables put together, and those made in other ways.
-TABLES = (
-    *("training_results", "training_history", "membership_metrics"),
-    *("examples", "shadow_counts"),
-)
-FURTHER_TABLES = (
-    *("per_class.csv", "paired_differences.csv", "comprehensive_mia_results.csv"),
-    *("health.csv", "summary.tex"),
-)
-FIGURES = (
-    *("roc", "leakage", "accuracy", "tradeoff"),
-    *("heatmap", "shadow_counts", "classes"),
-)
 
 
 def any_of(names):
@@ -96,11 +83,12 @@ wildcard_constraints:
     architecture=any_of(a for s in STUDIES.values() for a in s.architectures),
     variant=any_of(v.name for s in STUDIES.values() for v in s.variants),
     attack=any_of(a for s in STUDIES.values() for a in s.attacks),
-    adversary="(non_adaptive/|original/)?",
+    adversary=any_of(
+        {"adaptive", *(a for s in STUDIES.values() for a in s.adversaries)}
+    ),
     target=r"target-\d+(-\d+)?",
     shadow_block=r"\d\d+",
     block=r"target-\d+(-\d+)?|shadow-\d\d+",
-    table=any_of(TABLES),
 
 
 def study_of(wildcards):
@@ -115,18 +103,8 @@ def cell_of(wildcards):
 
 
 def headline(wildcards):
-    """The first attack of the study."""
+    """The first attack of the study: what figures and tables of one attack are about."""
     return study_of(wildcards).attacks[0]
-
-
-def adversary_of(wildcards):
-    """The adversary that an attack file is about; adaptive ones have no folder of their own."""
-    return wildcards.adversary[:-1] or "adaptive"  # without the slash at its end
-
-
-def headline_scores(wildcards):
-    """Scores of the study's first attack on a configuration."""
-    return f"{CELL.format(**cell_of(wildcards))}/attacks/{headline(wildcards)}.h5"
 
 
 def training_settings(wildcards):
@@ -185,15 +163,14 @@ def shadow_scores(wildcards):
 
 def who_attacks(wildcards):
     """The adversary, or that shadows are another study's, and tell nothing of each other here."""
-    adversary = adversary_of(wildcards)
-    is_shared = study_of(wildcards).shadows and adversary == "adaptive"
-    return "shared" if is_shared else adversary
+    is_shared = study_of(wildcards).shadows and wildcards.adversary == "adaptive"
+    return "shared" if is_shared else wildcards.adversary
 
 
 def adversary_scores(wildcards):
     """Score files of the shadows that an adversary attacks a configuration with."""
     study = study_of(wildcards)
-    variant = study.shadow_variant(wildcards.variant, adversary_of(wildcards))
+    variant = study.shadow_variant(wildcards.variant, wildcards.adversary)
     return files_of_scores(
         wildcards, study.shadow_blocks, study=study.shadow_study, variant=variant
     )
@@ -202,7 +179,7 @@ def adversary_scores(wildcards):
 def adversary_training(wildcards):
     """What determines the shadows that an adversary attacks a configuration with."""
     study = study_of(wildcards)
-    variant = study.shadow_variant(wildcards.variant, adversary_of(wildcards))
+    variant = study.shadow_variant(wildcards.variant, wildcards.adversary)
     return STUDIES[study.shadow_study].training_settings(
         wildcards.architecture, variant
     )
@@ -214,26 +191,45 @@ def examples_for_attack(wildcards):
     return [ancient(f"results/data/{wildcards.dataset}.h5")] if needed else []
 
 
-def headline_attack(wildcards):
-    """Scores of the study's first attack by its first adversary on a configuration."""
-    name = study_of(wildcards).attack_names(wildcards.variant)[0]
-    return f"{CELL.format(**cell_of(wildcards))}/attacks/{name}.h5"
+def attacks_on(cells, attacks, adversary=None):
+    """An input function: files of attacks.
+
+    Args:
+        cells: from the wildcards of a job to the configurations that are attacked.
+        attacks: from a study to the names of the attacks.
+        adversary: whose attacks; the first that each configuration faces if none is named.
+    """
+
+    def files(wildcards):
+        study = study_of(wildcards)
+        return [
+            f"results/{cell.folder}/attacks/{whose}/{attack}.h5"
+            for cell in cells(wildcards)
+            for whose in [adversary or study.adversaries_of(cell.variant)[0]]
+            for attack in attacks(study)
+        ]
+
+    return files
 
 
-def headline_attacks(wildcards):
-    """Scores of the study's first attack by its first adversary, on each configuration."""
-    study = study_of(wildcards)
-    return [
-        f"results/{cell.folder}/attacks/{study.attack_names(cell.variant)[0]}.h5"
-        for cell in study.cells
-    ]
+def this_cell(wildcards):
+    """The configuration that a job belongs to, alone."""
+    return [Cell(**cell_of(wildcards))]
 
 
-def first_adversary_attacks(wildcards):
-    """Scores of all attacks of a configuration's first adversary."""
-    study = study_of(wildcards)
-    names = study.attack_names(wildcards.variant)[: len(study.attacks)]
-    return [f"{CELL.format(**cell_of(wildcards))}/attacks/{name}.h5" for name in names]
+def all_cells(wildcards):
+    """All configurations of a study."""
+    return study_of(wildcards).cells
+
+
+def own_cells(wildcards):
+    """The configurations of a study whose shadows are attacked with each other."""
+    return study_of(wildcards).own_shadow_cells
+
+
+def first_attack(study):
+    """The headline of a study."""
+    return study.attacks[:1]
 
 
 def all_scores(wildcards):
@@ -260,28 +256,6 @@ def roles_inputs(wildcards):
     return roles_data(wildcards) + ([order] if order else [])
 
 
-def cell_files(study, *names):
-    """Files of every configuration of a study."""
-    return [f"results/{cell.folder}/{name}" for cell in study.cells for name in names]
-
-
-def own_cells(wildcards):
-    """The configurations of a study whose shadows are attacked with each other."""
-    cells = study_of(wildcards).own_shadow_cells
-    return [(cell.study, *cell.path) for cell in cells]
-
-
-def paired_attacks(wildcards):
-    """Scores of the attacks that are compared with each other, of each configuration in turn."""
-    study = study_of(wildcards)
-    return [
-        f"results/{cell.folder}/attacks/{name}.h5"
-        for cell in study.own_shadow_cells
-        for pair in study.attack_pairs
-        for name in pair
-    ]
-
-
 def estimator_of(wildcards):
     """The estimator of curvature that figures and orders of a study are about."""
     return study_of(wildcards).curvature_estimators[0]
@@ -306,96 +280,11 @@ def score_block_files(study):
     ]
 
 
-def attack_files(study):
-    """All attack files of a study."""
-    return [
-        f"results/{cell.folder}/attacks/{name}.h5"
-        for cell in study.cells
-        for name in study.attack_names(cell.variant)
-    ]
-
-
-def table_files(study):
-    """All tables of a study."""
-    tidy = [name for name in TABLES if name != "examples" or study.compares_examples]
-    names = [*(f"{name}.csv" for name in tidy), *FURTHER_TABLES]
-    if study.compares_examples:
-        names.append("examples.parquet")
-    if study.curvature_estimators and not study.subsets:
-        names += ["curvature.csv", "curvature.tex"]
-    if study.attack_pairs:
-        names.append("attack_differences.csv")
-    return [f"results/{study.name}/tables/{name}" for name in names]
-
-
 def membership_table(study):
     """The table of metrics of a study, by its name."""
     return f"results/{study}/tables/membership_metrics.csv"
 
 
-def curvature_figures(study):
-    """Figures of a study that are about curvature, sizes of subsets and privacy budgets."""
-    names = ["subset_sizes"] if study.subsets else []
-    if study.privacy_budgets:
-        names.append("epsilon")
-    if study.curvature_estimators and not study.subsets:
-        names += [f"curvature-{'-'.join(cell.path)}" for cell in study.cells]
-        cells = study.own_shadow_cells if study.compares_examples else ()
-        names += [f"curvature_examples-{'-'.join(cell.path)}" for cell in cells]
-    return names
-
-
-def figure_files(study):
-    """All figures of a study."""
-    cells = study.own_shadow_cells if study.compares_examples else ()
-    names = [
-        *FIGURES,
-        *curvature_figures(study),
-        *(["exposure"] if cells else []),
-        *(f"attacks-{'-'.join(cell.path)}" for cell in study.cells),
-        *(f"examples-{'-'.join(cell.path)}" for cell in cells),
-    ]
-    return [f"results/{study.name}/figures/{name}.png" for name in names]
-
-
-def study_files(study):
-    """Everything that a study is run for."""
-    return table_files(study) + figure_files(study)
-
-
 def models_output(files):
     """Model files, deleted after scoring if the configuration says so."""
     return files if CONFIG.keep_models else temp(files)
-
-
-def table_parts(wildcards):
-    """Tables of the configurations that make up a table of a study."""
-    study = study_of(wildcards)
-    if wildcards.table == "membership_metrics":
-        return [path.removesuffix(".h5") + ".csv" for path in attack_files(study)]
-    return table_parts_of(wildcards.table)(wildcards)
-
-
-def table_parts_of(name):
-    """An input function: the tables of that name of the configurations that have one."""
-    needs_shadows = name in ("examples", "shadow_counts")
-
-    def parts(wildcards):
-        study = study_of(wildcards)
-        cells = study.own_shadow_cells if needs_shadows else study.cells
-        return [f"results/{cell.folder}/{name}.csv" for cell in cells]
-
-    return parts
-
-
-def figure_output(name, title):
-    """PNG, which the report shows, and PDF of a figure of a study."""
-    path = f"results/{{study}}/figures/{name}"
-    shown = report(
-        f"{path}.png",
-        caption=f"report/{name.split('-')[0]}.rst",
-        category="{study}",
-        subcategory="figures",
-        labels={"figure": title},
-    )
-    return [shown, f"{path}.pdf"]

@@ -10,7 +10,13 @@ rule order_by_curvature:
     input:
         scores=shadow_scores,
     output:
-        f"{CELL}/mean_curvature.csv",
+        made(
+            f"{CELL}/mean_curvature.csv",
+            of=lambda study: of_cells(
+                study.own_shadow_cells if study.curvature_estimators else ()
+            ),
+            needs="an attack on curvature, and shadows of its own",
+        ),
     log:
         f"{LOGS}/mean_curvature.log",
     conda:
@@ -27,14 +33,16 @@ rule compare_curvature:
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        csv=report(
-            "results/{study}/tables/curvature.csv",
-            caption="report/curvature_table.rst",
-            category="{study}",
-            subcategory="tables",
-            labels={"table": "curvature"},
+        csv=table(
+            "curvature",
+            """The layout of the published Table 1 (Ravikumar et al. 2024): balanced accuracy at a
+            threshold fixed on the shadows, and at the best one (published: at the point of
+            equal errors), and AUC, mean and deviation over the targets, and true-positive rates
+            at low false-positive rates, in per cent, beside the published values. Rows "as in
+            code" use the formulas of the published code.""",
+            **CURVATURE,
         ),
-        latex="results/{study}/tables/curvature.tex",
+        latex=made("results/{study}/tables/curvature.tex", **CURVATURE),
     log:
         "results/logs/{study}/curvature.log",
     conda:
@@ -50,21 +58,23 @@ rule compare_curvature:
 rule compare_attacks:
     """What curvature adds to LiRA, on the same models and examples."""
     input:
-        attacks=paired_attacks,
+        attacks=attacks_on(
+            own_cells,
+            lambda study: [name for pair in study.attack_pairs for name in pair],
+            "adaptive",
+        ),
     output:
-        report(
-            "results/{study}/tables/attack_differences.csv",
-            caption="report/table.rst",
-            category="{study}",
-            subcategory="tables",
-            labels={"table": "attack differences"},
+        table(
+            "attack_differences",
+            of=lambda study: of_cells(study.cells if study.attack_pairs else ()),
+            needs="curvature_lira, and lira_online or lira_fixed, among its attacks",
         ),
     log:
         "results/logs/{study}/attack_differences.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
-        cells=own_cells,
+        cells=lambda wildcards: [cell.path for cell in own_cells(wildcards)],
         pairs=lambda wildcards: study_of(wildcards).attack_pairs,
         code=code_of("compare_attacks.py"),
     script:
@@ -76,7 +86,14 @@ rule plot_curvature:
     input:
         scores=target_scores,
     output:
-        figure_output("curvature-{dataset}-{architecture}-{variant}", "curvature"),
+        figure(
+            "curvature-{dataset}-{architecture}-{variant}",
+            "curvature",
+            """Curvature of the loss with respect to the input (logarithm) of members and of non-
+            members of the targets; lines: medians. After training, members lie where the loss
+            is flatter.""",
+            **CURVATURE,
+        ),
     log:
         f"{LOGS}/plot_curvature.log",
     conda:
@@ -95,9 +112,19 @@ rule plot_curvature_examples:
         data=ancient("results/data/{dataset}.h5"),
         scores=shadow_scores,
     output:
-        figure_output(
+        figure(
             "curvature_examples-{dataset}-{architecture}-{variant}",
             "examples by curvature",
+            """The images of the highest and of the lowest curvature of the loss, mean over the
+            shadow models.""",
+            needs="an attack on curvature, shadows of its own and no subsets",
+            of=lambda study: of_cells(
+                study.own_shadow_cells
+                if study.curvature_estimators
+                and study.compares_examples
+                and not study.subsets
+                else ()
+            ),
         ),
     log:
         f"{LOGS}/plot_curvature_examples.log",
@@ -115,7 +142,16 @@ rule plot_subset_sizes:
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        figure_output("subset_sizes", "size of the training set"),
+        figure(
+            "subset_sizes",
+            "size of the training set",
+            """Attack performance against the number of training examples; markers: means, bars:
+            extremes over targets. Where the examples are those of lowest curvature, members are
+            easier than non-members by construction, and the loss tells them apart without any
+            training.""",
+            of=lambda study: of_cells(study.cells if study.subsets else ()),
+            needs="subsets",
+        ),
     log:
         "results/logs/{study}/subset_sizes.log",
     conda:
@@ -132,7 +168,16 @@ rule plot_epsilon:
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        figure_output("epsilon", "privacy budget"),
+        figure(
+            "epsilon",
+            "privacy budget",
+            """Attack performance against the privacy budget of DP-SGD with 95 % intervals, with
+            shadows that were trained with DP-SGD too (these attacked with each other, which
+            with fewer than 32 shadows lies below one half without any signal) and without it
+            (the targets).""",
+            of=lambda study: of_cells(study.cells if study.privacy_budgets else ()),
+            needs="a variant with dp_sgd whose strength is epsilon",
+        ),
     log:
         "results/logs/{study}/epsilon.log",
     conda:

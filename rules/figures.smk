@@ -6,17 +6,26 @@
 rule plot_roc:
     """ROC curves of the study's first attack."""
     input:
-        attacks=headline_attacks,
+        attacks=attacks_on(all_cells, first_attack),
         health="results/{study}/tables/health.csv",
     output:
-        figure_output("roc", "ROC"),
+        figure(
+            "roc",
+            "ROC",
+            """ROC curves of the study's first attack on logarithmic axes; those of defended models
+            are dashed. Lines: all shadow models attacked with each other (leave-one-out), or
+            the targets where shadows lack their defence, their scores in one ranking. Bands:
+            the middle 80 % of the curves of single models. A point at a false-positive rate of
+            0.1 % says which part of the members is found when one non-member in a thousand is
+            wrongly accused.""",
+        ),
     log:
         "results/logs/{study}/roc.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
         attack=headline,
-        cells=lambda wildcards: [cell.path for cell in study_of(wildcards).cells],
+        cells=lambda wildcards: [cell.path for cell in all_cells(wildcards)],
         code=code_of("plot_roc.py"),
     script:
         "../scripts/plot_roc.py"
@@ -27,7 +36,15 @@ rule plot_leakage:
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        figure_output("leakage", "leakage"),
+        figure(
+            "leakage",
+            "leakage",
+            """Performance of the study's first attack against sparsity (dense models lie at 0 %),
+            or of each variant if some are defended. All shadow models attacked with each other,
+            pooled, or the targets where shadows lack their defence; bars are 95 % intervals of
+            a two-way bootstrap over models and examples. The dotted line is an attack that
+            guesses.""",
+        ),
     log:
         "results/logs/{study}/leakage.log",
     conda:
@@ -44,7 +61,13 @@ rule plot_accuracy:
     input:
         training="results/{study}/tables/training_results.csv",
     output:
-        figure_output("accuracy", "accuracy"),
+        figure(
+            "accuracy",
+            "accuracy",
+            """Test accuracy against sparsity, or of each variant if some are defended: the mean
+            over all targets and shadows of a configuration, with the central 95 % of models.
+            Data sets without an official test set are judged on the non-members of each model.""",
+        ),
     log:
         "results/logs/{study}/accuracy.log",
     conda:
@@ -61,7 +84,13 @@ rule plot_tradeoff:
         training="results/{study}/tables/training_results.csv",
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        figure_output("tradeoff", "privacy against utility"),
+        figure(
+            "tradeoff",
+            "privacy against utility",
+            """AUC of the study's first attack against test accuracy. Vertical bars are 95 %
+            intervals over models and examples, horizontal ones the central 95 % of models.
+            Better means lower (less leakage) and further right (more accuracy).""",
+        ),
     log:
         "results/logs/{study}/tradeoff.log",
     conda:
@@ -80,9 +109,14 @@ rule plot_examples:
         scores=shadow_scores,
         examples=f"{CELL}/examples.csv",
     output:
-        figure_output(
+        figure(
             "examples-{dataset}-{architecture}-{variant}",
             "exposed examples: {dataset}, {architecture}, {variant}",
+            """The four most and the four least exposed examples, by the distance between the
+            logit-scaled confidence φ of models that trained on them and of models that did not,
+            in standard deviations. Histograms are over the shadow models: half of them have
+            each example in their training set.""",
+            **COMPARED,
         ),
     log:
         f"{LOGS}/plot_examples.log",
@@ -98,11 +132,14 @@ rule plot_examples:
 rule plot_attacks:
     """ROC curves of all attacks on a configuration."""
     input:
-        attacks=first_adversary_attacks,
+        attacks=attacks_on(this_cell, lambda study: study.attacks),
     output:
-        figure_output(
+        figure(
             "attacks-{dataset}-{architecture}-{variant}",
             "all attacks: {dataset}, {architecture}, {variant}",
+            """ROC curves of all attacks on one configuration, on logarithmic axes: all shadow
+            models attacked with each other, or the targets where shadows lack their defence,
+            their scores in one ranking. The number in brackets is the AUC.""",
         ),
     log:
         f"{LOGS}/plot_attacks.log",
@@ -121,7 +158,13 @@ rule plot_heatmap:
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        figure_output("heatmap", "attacks and variants"),
+        figure(
+            "heatmap",
+            "attacks and variants",
+            """AUC, and TPR at 1 % FPR, of every attack on every variant: all shadow models
+            attacked with each other, or the targets where shadows lack their defence, their
+            scores in one ranking.""",
+        ),
     log:
         "results/logs/{study}/heatmap.log",
     conda:
@@ -137,7 +180,13 @@ rule plot_counts:
     input:
         counts="results/{study}/tables/shadow_counts.csv",
     output:
-        figure_output("shadow_counts", "number of shadows"),
+        figure(
+            "shadow_counts",
+            "number of shadows",
+            """Attacks on the targets with fewer shadows, drawn in pairs from those there are;
+            nothing is retrained. Lines are means over draws and targets, bands reach from the
+            lowest to the highest.""",
+        ),
     log:
         "results/logs/{study}/shadow_counts_figure.log",
     conda:
@@ -158,7 +207,13 @@ rule plot_classes:
             for dataset in study_of(wildcards).datasets
         ],
     output:
-        figure_output("classes", "classes"),
+        figure(
+            "classes",
+            "classes",
+            """AUC of the study's first attack on each class, with 95 % intervals of a two-way
+            bootstrap over models and examples. per_class.csv says whether the classes differ by
+            more than chance.""",
+        ),
     log:
         "results/logs/{study}/classes.log",
     conda:
@@ -174,7 +229,14 @@ rule plot_exposure:
     input:
         examples="results/{study}/tables/examples.csv",
     output:
-        figure_output("exposure", "exposure of examples"),
+        figure(
+            "exposure",
+            "exposure of examples",
+            """How far the logit-scaled confidence φ of each example lies apart in models with and
+            without it, in standard deviations: under the reference variant against the others.
+            Examples on the diagonal are as exposed in both.""",
+            **COMPARED,
+        ),
     log:
         "results/logs/{study}/exposure.log",
     conda:

@@ -159,7 +159,7 @@ rule tabulate_reconstruction:
     input:
         f"{SETTING}/reconstructions.h5",
     output:
-        f"{SETTING}/reconstruction.csv",
+        made(f"{SETTING}/reconstruction.csv", of=each_setting),
     log:
         f"{SETTING_LOGS}/tabulate_reconstruction.log",
     conda:
@@ -178,14 +178,17 @@ rule tabulate_reconstruction:
 rule join_reconstructions:
     """The tables of all settings as one."""
     input:
-        reconstruction_tables,
+        lambda wildcards: expanded(
+            f"{SETTING}/reconstruction.csv", reconstruction_of(wildcards)
+        ),
     output:
-        report(
-            "results/{reconstruction}/tables/reconstruction.csv",
-            caption="report/reconstruction_table.rst",
-            category="{reconstruction}",
-            subcategory="tables",
-            labels={"table": "reconstruction"},
+        table(
+            "reconstruction",
+            """True-positive rates of reconstruction with 95 % intervals over test heads (and over
+            heads and classes both), for each class and for all pooled, by three methods and at
+            thresholds. docs/results.md says what the columns mean.""",
+            owner="{reconstruction}",
+            of=each_setting,
         ),
     log:
         "results/logs/{reconstruction}/join_reconstructions.log",
@@ -202,7 +205,18 @@ rule plot_reconstruction_roc:
     input:
         reconstructions=f"{SETTING}/reconstructions.h5",
     output:
-        reconstruction_figure("roc-{setting}", "ROC"),
+        figure(
+            "roc-{setting}",
+            "ROC",
+            """True- against false-positive rate of reconstruction on logarithmic axes, all classes
+            pooled. True positives: reconstructions from heads that are as near to a training
+            example as a threshold asks; false positives: images drawn from weights of no head
+            (of the Gaussian fitted to all heads) that are as near to the same examples. Lines:
+            by counting, by the likelihood ratio of two Gaussians fitted to logit(error / 4)
+            (Neyman-Pearson), and the closed form of these Gaussians.""",
+            owner="{reconstruction}",
+            of=each_setting,
+        ),
     log:
         f"{SETTING_LOGS}/plot_roc.log",
     conda:
@@ -218,7 +232,15 @@ rule plot_min_mse:
     input:
         reconstructions=f"{SETTING}/reconstructions.h5",
     output:
-        reconstruction_figure("min_mse-{setting}", "errors"),
+        figure(
+            "min_mse-{setting}",
+            "errors",
+            """Errors of reconstructions (mean squared error to the nearest training example in
+            question, images scaled to -1...1) from heads, and from weights of no head. Marked:
+            the thresholds below which a reconstruction counts as one.""",
+            owner="{reconstruction}",
+            of=each_setting,
+        ),
     log:
         f"{SETTING_LOGS}/plot_min_mse.log",
     conda:
@@ -235,7 +257,15 @@ rule plot_gallery:
     input:
         reconstructions=f"{SETTING}/reconstructions.h5",
     output:
-        reconstruction_figure("gallery-{setting}", "gallery"),
+        figure(
+            "gallery-{setting}",
+            "gallery",
+            """Training examples of the first test heads, what the reconstructor draws from these
+            heads, and what it draws from weights of no head. Ticks: errors below the threshold
+            that follows from the data.""",
+            owner="{reconstruction}",
+            of=each_setting,
+        ),
     log:
         f"{SETTING_LOGS}/plot_gallery.log",
     conda:
@@ -251,7 +281,15 @@ rule plot_learning_curve:
     input:
         curve=f"{SETTING}/learning_curve.csv",
     output:
-        reconstruction_figure("learning_curve-{setting}", "learning curve"),
+        figure(
+            "learning_curve-{setting}",
+            "learning curve",
+            """Loss of the reconstructor in training, and its errors on test heads and on weights
+            of no head as training went on. The last step is kept; nothing is chosen by this
+            curve.""",
+            owner="{reconstruction}",
+            of=each_setting,
+        ),
     log:
         f"{SETTING_LOGS}/plot_learning_curve.log",
     conda:
@@ -268,7 +306,16 @@ rule plot_head_membership:
         membership=f"{SETTING}/membership.h5",
         reconstructions=f"{SETTING}/reconstructions.h5",
     output:
-        reconstruction_figure("membership-{setting}", "reconstruction and membership"),
+        figure(
+            "membership-{setting}",
+            "reconstruction and membership",
+            """Does a reconstructed example also have a high membership score? LiRA on the same
+            test heads, with heads of other permutations as shadows: the share of examples whose
+            reconstruction succeeds by decile of the score, and both for each example.""",
+            owner="{reconstruction}",
+            of=lambda study: each_setting(study) if study.membership_seeds else [],
+            needs="membership_seeds in its block of reconstructions",
+        ),
     log:
         f"{SETTING_LOGS}/plot_membership.log",
     conda:
@@ -284,7 +331,15 @@ rule plot_sweep:
     input:
         table="results/{reconstruction}/tables/reconstruction.csv",
     output:
-        reconstruction_figure("sweep", "sweep"),
+        figure(
+            "sweep",
+            "sweep",
+            """True-positive rates of reconstruction at fixed false-positive rates against the
+            setting that the study varies; bars are 95 % intervals over test heads.""",
+            owner="{reconstruction}",
+            of=lambda study: each_setting(study) if study.sweep else [],
+            needs="a sweep in its block of reconstructions",
+        ),
     log:
         "results/logs/{reconstruction}/plot_sweep.log",
     conda:

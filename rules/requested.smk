@@ -11,21 +11,10 @@ from shadowmill.config.requested import check_requested
 def files_of_study(study):
     """All files that a study can be asked for."""
     blocks = {block for cell in study.cells for block in study.blocks(cell.variant)}
-    attacks, figures = attack_files(study), figure_files(study)
-    own = [f"results/{cell.folder}" for cell in study.own_shadow_cells]
     return [
-        *table_files(study),
-        *figures,
-        *(path.replace(".png", ".pdf") for path in figures),
+        *products_of("{study}", study),
         *model_files(study),
         *score_block_files(study),
-        *attacks,
-        *(path.replace(".h5", ".csv") for path in attacks),
-        *cell_files(study, "training_results.csv", "training_history.csv"),
-        *cell_files(study, "per_class.csv"),
-        *(f"{cell}/shadow_counts.csv" for cell in own),
-        *(f"{cell}/examples.csv" for cell in own if study.compares_examples),
-        *(f"{cell}/mean_curvature.csv" for cell in own if study.curvature_estimators),
         *(
             f"results/{study.name}/{dataset}/roles/{block}.h5"
             for dataset in study.datasets
@@ -38,7 +27,7 @@ def files_of_setting(study, setting):
     """All files of one setting of a reconstruction."""
     names = [
         *("weight_statistics.h5", "reconstructor.safetensors", "learning_curve.csv"),
-        *("reconstructions.h5", "reconstruction.csv"),
+        "reconstructions.h5",
         *(["membership.h5"] if study.membership_seeds else []),
     ]
     folder = f"results/{study.folder(setting.name)}"
@@ -49,12 +38,13 @@ def files_of_setting(study, setting):
 
 def files_of_reconstruction(study):
     """All files that a reconstruction can be asked for."""
-    figures = reconstruction_figures(study)
     return [
-        f"results/{study.name}/tables/reconstruction.csv",
-        *figures,
-        *(path.replace(".png", ".pdf") for path in figures),
-        *(path for s in study.settings for path in files_of_setting(study, s)),
+        *products_of("{reconstruction}", study),
+        *(
+            path
+            for setting in study.settings
+            for path in files_of_setting(study, setting)
+        ),
     ]
 
 
@@ -86,4 +76,5 @@ with users_mistakes():
                 for name, study in RECONSTRUCTIONS.items()
             },
         },
+        needs(),
     )

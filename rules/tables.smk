@@ -17,7 +17,7 @@ rule tabulate_training:
     input:
         scores=all_scores,
     output:
-        f"{CELL}/training_results.csv",
+        part_of_table("training_results"),
     log:
         f"{LOGS}/training_results.log",
     conda:
@@ -34,7 +34,7 @@ rule tabulate_history:
     input:
         models=target_models,
     output:
-        f"{CELL}/training_history.csv",
+        part_of_table("training_history"),
     log:
         f"{LOGS}/training_history.log",
     conda:
@@ -49,11 +49,15 @@ rule tabulate_history:
 rule tabulate_membership:
     """Metrics of one attack on a configuration, with intervals."""
     input:
-        attack=f"{CELL}/attacks/{{adversary}}{{attack}}.h5",
+        attack=ATTACK_FILES,
     output:
-        f"{CELL}/attacks/{{adversary}}{{attack}}.csv",
+        part_of_table(
+            "membership_metrics",
+            ATTACK_FILES.replace(".h5", ".csv"),
+            of=each_attack,
+        ),
     log:
-        f"{LOGS}/membership/{{adversary}}{{attack}}.log",
+        f"{LOGS}/membership/{{adversary}}/{{attack}}.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -68,9 +72,9 @@ rule tabulate_examples:
     input:
         data=ancient("results/data/{dataset}.h5"),
         scores=shadow_scores,
-        attack=headline_scores,
+        attack=attacks_on(this_cell, first_attack, "adaptive"),
     output:
-        f"{CELL}/examples.csv",
+        part_of_table("examples", **COMPARED),
     log:
         f"{LOGS}/examples.log",
     conda:
@@ -87,9 +91,9 @@ rule tabulate_classes:
     """Exposure of each class of a configuration."""
     input:
         data=ancient("results/data/{dataset}.h5"),
-        attack=headline_attack,
+        attack=attacks_on(this_cell, first_attack),
     output:
-        f"{CELL}/per_class.csv",
+        made(f"{CELL}/per_class.csv"),
     log:
         f"{LOGS}/per_class.log",
     conda:
@@ -108,7 +112,7 @@ rule tabulate_counts:
         target_scores=target_scores,
         shadow_scores=shadow_scores,
     output:
-        f"{CELL}/shadow_counts.csv",
+        part_of_table("shadow_counts", **OWN_SHADOWS),
     log:
         f"{LOGS}/shadow_counts.log",
     conda:
@@ -128,13 +132,15 @@ rule join_table:
     output:
         report(
             "results/{study}/tables/{table}.csv",
-            caption="report/table.rst",
+            caption="report/caption.rst",
             category="{study}",
             subcategory="tables",
             labels={"table": "{table}"},
         ),
     log:
         "results/logs/{study}/{table}.log",
+    wildcard_constraints:
+        table=any_of(JOINED),
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -146,15 +152,9 @@ rule join_table:
 rule join_classes:
     """Put the exposures of classes together and adjust for their number."""
     input:
-        table_parts_of("per_class"),
+        every(f"{CELL}/per_class.csv"),
     output:
-        report(
-            "results/{study}/tables/per_class.csv",
-            caption="report/table.rst",
-            category="{study}",
-            subcategory="tables",
-            labels={"table": "per_class"},
-        ),
+        table("per_class"),
     log:
         "results/logs/{study}/per_class.csv.log",
     conda:
@@ -168,22 +168,16 @@ rule join_classes:
 rule compare_variants:
     """What each variant leaks beyond its reference, on identical splits."""
     input:
-        attacks=headline_attacks,
+        attacks=attacks_on(all_cells, first_attack),
     output:
-        report(
-            "results/{study}/tables/paired_differences.csv",
-            caption="report/table.rst",
-            category="{study}",
-            subcategory="tables",
-            labels={"table": "paired_differences"},
-        ),
+        table("paired_differences"),
     log:
         "results/logs/{study}/paired_differences.csv.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
         attack=headline,
-        cells=lambda wildcards: [cell.path for cell in study_of(wildcards).cells],
+        cells=lambda wildcards: [cell.path for cell in all_cells(wildcards)],
         code=code_of("compare_variants.py"),
     script:
         "../scripts/compare_variants.py"
@@ -194,13 +188,7 @@ rule widen_membership:
     input:
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        report(
-            "results/{study}/tables/comprehensive_mia_results.csv",
-            caption="report/table.rst",
-            category="{study}",
-            subcategory="tables",
-            labels={"table": "comprehensive_mia_results"},
-        ),
+        table("comprehensive_mia_results"),
     log:
         "results/logs/{study}/comprehensive_mia_results.csv.log",
     conda:
@@ -216,13 +204,7 @@ rule list_unhealthy:
     input:
         training="results/{study}/tables/training_results.csv",
     output:
-        report(
-            "results/{study}/tables/health.csv",
-            caption="report/table.rst",
-            category="{study}",
-            subcategory="tables",
-            labels={"table": "health"},
-        ),
+        table("health"),
     log:
         "results/logs/{study}/health.csv.log",
     conda:
@@ -239,7 +221,7 @@ rule write_summary:
         training="results/{study}/tables/training_results.csv",
         membership="results/{study}/tables/membership_metrics.csv",
     output:
-        "results/{study}/tables/summary.tex",
+        made("results/{study}/tables/summary.tex"),
     log:
         "results/logs/{study}/summary.tex.log",
     conda:
@@ -255,7 +237,7 @@ rule write_parquet:
     input:
         examples="results/{study}/tables/examples.csv",
     output:
-        "results/{study}/tables/examples.parquet",
+        made("results/{study}/tables/examples.parquet", **COMPARED),
     log:
         "results/logs/{study}/examples.parquet.log",
     conda:

@@ -16,24 +16,19 @@ rule scores:
 rule attacks:
     """All attack files of the studies under `build`."""
     input:
-        [attack_files(study) for study in BUILT],
+        [expanded(ATTACK_FILES, study) for study in BUILT],
 
 
 rule tables:
     """All tables of the studies under `build`."""
     input:
-        [table_files(study) for study in BUILT],
-        [
-            f"results/{study.name}/tables/reconstruction.csv"
-            for study in BUILT_RECONSTRUCTIONS
-        ],
+        everything("tables"),
 
 
 rule figures:
     """All figures of the studies under `build`."""
     input:
-        [figure_files(study) for study in BUILT],
-        [reconstruction_figures(study) for study in BUILT_RECONSTRUCTIONS],
+        everything("figures"),
 
 
 with users_mistakes():
@@ -45,7 +40,7 @@ for study in STUDIES.values():
         name:
             study.name
         input:
-            study_files(study),
+            final_files("{study}", study, "tables", "figures"),
 
 
 for reconstruction in RECONSTRUCTIONS.values():
@@ -54,4 +49,4 @@ for reconstruction in RECONSTRUCTIONS.values():
         name:
             reconstruction.name
         input:
-            reconstruction_files(reconstruction),
+            final_files("{reconstruction}", reconstruction, "tables", "figures"),

@@ -7,7 +7,7 @@ with job(snakemake.log[0], snakemake.input):
     from shadowmill.tables.paired import tabulate_attacks
 
     tabulate_attacks(
-        [Cell(*parts) for parts in snakemake.params.cells],
+        [Cell(snakemake.wildcards.study, *path) for path in snakemake.params.cells],
         snakemake.params.pairs,
         snakemake.input.attacks,
         snakemake.output[0],

@@ -107,7 +107,7 @@ def run(
     **options,
 ):
     targets, shadows = ([path for path, _ in part] for part in written)
-    below = "" if adversary in ("adaptive", "shared") else adversary
+    below = "adaptive" if adversary == "shared" else adversary
     output = folder / below / f"{attack}.h5"
     run_attack(
         attack=attack,
@@ -317,17 +317,21 @@ def test_a_missing_attack_file_is_named(tmp_path):
         read_attack(str(tmp_path / "a.h5"))
 
 
-@pytest.mark.parametrize("name", ["a/loss.h5", "a/original/lira_fixed.h5", "a/lira_fixed.h5"])
+@pytest.mark.parametrize(
+    "name", ["adaptive/loss", "original/lira_fixed", "non_adaptive/lira_fixed"]
+)
 def test_attacks_under_other_names_are_refused(files, tmp_path, name):
-    adversary = "adaptive" if "original" in name else "non_adaptive"
-    run(files(), tmp_path / "a", adversary=adversary)
-    written = next((tmp_path / "a").rglob("lira_fixed.h5"))
-    path = tmp_path / name
+    run(files(), tmp_path, adversary="adaptive")
+    path = tmp_path / f"{name}.h5"
     path.parent.mkdir(exist_ok=True)
-    written.rename(path)
-    pattern = rf"{re.escape(str(path))}: it holds the attack lira_fixed, {adversary}\. "
+    (tmp_path / "adaptive/lira_fixed.h5").rename(path)
+    pattern = rf"{re.escape(str(path))}: it holds the attack lira_fixed, adaptive\. "
     with pytest.raises(ArtefactError, match=pattern):
         read_attack(path)
+
+
+def test_shared_shadows_are_those_of_an_adaptive_adversary_elsewhere(files, tmp_path):
+    assert run(files(), tmp_path, adversary="shared").adversary == "shared"
 
 
 @pytest.mark.parametrize("kind", ["image", "tabular"])

@@ -13,7 +13,7 @@ FILES = {
         f"{CELL}/scores/shadow-00.h5",
         f"{CELL}/scores/target-42.h5",
         *(
-            f"{CELL}/attacks/{attack}.{end}"
+            f"{CELL}/attacks/adaptive/{attack}.{end}"
             for attack in ("loss", "watson")
             for end in ("h5", "csv")
         ),
@@ -35,6 +35,17 @@ FILES = {
 }
 
 
+# As the rules tell of their files.
+NEEDS = {
+    "curvature": "an attack on curvature, and no subsets",
+    "epsilon": "a variant with dp_sgd whose strength is epsilon",
+    "examples": "the protocol half, and shadows of its own",
+    "subset_sizes": "subsets",
+    "sweep": "a sweep in its block of reconstructions",
+    "membership": "membership_seeds in its block of reconstructions",
+}
+
+
 @pytest.fixture
 def check(raw, read):
     raw["studies"]["main"]["adversaries"] = ["adaptive", "non_adaptive"]
@@ -43,7 +54,7 @@ def check(raw, read):
         for name, files in FILES.items()
     }
     config = read(raw)
-    return lambda *paths: check_requested(paths, config, files)
+    return lambda *paths: check_requested(paths, config, files, NEEDS)
 
 
 def test_what_is_there_is_left_alone_and_so_is_what_is_not_ours(check):
@@ -56,22 +67,28 @@ def test_what_is_there_is_left_alone_and_so_is_what_is_not_ours(check):
     ("path", "message"),
     [
         (
-            f"{CELL}/attacks/nn.h5",
+            f"{CELL}/attacks/adaptive/nn.h5",
             "main has no attack nn. Add nn to studies.main.attacks. There is loss, watson",
         ),
         (
-            f"{CELL}/attacks/wattson.csv",
+            f"{CELL}/attacks/adaptive/wattson.csv",
             "main has no attack wattson. Did you mean watson? Add wattson to studies.main.attacks. "
             "There is loss, watson",
         ),
         (
             f"{CELL}/attacks/original/loss.h5",
-            "main has no adversary original. Add original to studies.main.adversaries",
+            "main has no adversary original. Add original to studies.main.adversaries. There is "
+            "adaptive",
         ),
         (
             f"{CELL}/attacks/non_adaptive/loss.h5",
-            "main has no attack on dense by non_adaptive. It is the adaptive adversary there, "
-            "whose files lie in attacks/ itself",
+            "main has no attack on dense by non_adaptive. Did you mean adaptive? It is the "
+            "adaptive adversary there. There is adaptive",
+        ),
+        (
+            f"{CELL}/attacks/loss.h5",
+            "main has no attack loss. Ask for attacks/adaptive/loss: they lie in folders of "
+            "adversaries",
         ),
         (
             "main/digits/small_convnet/dense+ppb-4/attacks/non_adaptive/nn.h5",

@@ -177,12 +177,6 @@ def test_all_adversaries_of_one_study(raw, study):
     assert apart.shadow_variant("slim-0.5+ppb-4", "non_adaptive") == "slim-0.5"
     assert apart.shadow_variant("slim-0.5+ppb-4", "original") == "dense"
     assert apart.blocks("slim-0.5+ppb-4") == ("target-1", "shadow-00")
-    (attack,) = apart.attacks
-    assert apart.attack_names("slim-0.5+ppb-4") == [
-        attack,
-        f"non_adaptive/{attack}",
-        f"original/{attack}",
-    ]
 
 
 def test_only_what_an_adversary_needs_is_trained(raw, study):

@@ -60,7 +60,7 @@ def test_killed_again_and_again(fresh, finished_once):
         ("small/**/models/*.safetensors", 4),
         ("small/**/scores/*.h5", 2),
         ("small/**/scores/*.h5", 5),
-        ("small/**/attacks/*.h5", 1),
+        ("small/**/attacks/adaptive/*.h5", 1),
         ("small/tables/*.csv", 1),
     ]
     for pattern, count in moments:

@@ -46,17 +46,18 @@ def test_a_study_that_was_copied_and_not_renamed(fresh):
 def test_files_that_a_study_does_not_have_are_refused_while_planning(fresh):
     cell = "results/small/digits/small_convnet/dpf-0.9"
     wrong = [
-        f"{cell}/attacks/nn.h5",
+        f"{cell}/attacks/adaptive/nn.h5",
         f"{cell}/attacks/original/lira_online.csv",
         f"{cell}/models/target-8.safetensors",
         f"{cell}/scores/shadow-77.h5",
         "results/small/fashion_mnist/roles/target-7.h5",
         "results/small/figures/epsilon.png",
     ]
-    right = f"{cell}/attacks/lira_online.h5"
+    right = f"{cell}/attacks/adaptive/lira_online.h5"
     output = fresh.snakemake("-n", "--profile", "profiles/local", "--", right, *wrong, expect=1)
     assert_clear(output, *(f"{path}: small has no " for path in wrong))
     assert_clear(output, "Add nn to studies.small.attacks")
+    assert_clear(output, "it would need a variant with dp_sgd whose strength is epsilon")
     assert f"{right}:" not in output
     assert not fresh.results.exists()
 
@@ -84,7 +85,7 @@ def test_missing_data_names_folder_and_command(fresh):
     ("file", "target"),
     [
         ("models/shadow-00-1.safetensors", "scores/shadow-00.h5"),
-        ("scores/shadow-00.h5", "attacks/lira_online.h5"),
+        ("scores/shadow-00.h5", "attacks/adaptive/lira_online.h5"),
     ],
 )
 def test_truncated_file_is_named_and_costs_nothing_else(finished, file, target):

@@ -190,7 +190,7 @@ def test_lost_driver_is_cleaned_up_after_by_one_command(checkout, finished_once,
     alive = {"PENDING", "RUNNING", "COMPLETING"}
     assert not [job for job in slurm_jobs(checkout) if job["JobState"] in alive]
     assert_nothing_half_written(checkout.results)
-    attack = "results/small/digits/small_convnet/static-0.5/attacks/lira_online.h5"
+    attack = "results/small/digits/small_convnet/static-0.5/attacks/adaptive/lira_online.h5"
     checkout.snakemake(*ON_SLURM, "--", attack)
     assert_same_results(checkout.results, finished_once.results)
 

@@ -104,7 +104,7 @@ def test_a_defence_faces_both_adversaries(pruning_attacks):
     assert (auc["value"].astype(float) > 0.55).all()
 
 
-NN = "results/pruning_attacks_small/digits/resnet20/dense/attacks/nn.h5"
+NN = "results/pruning_attacks_small/digits/resnet20/dense/attacks/adaptive/nn.h5"
 
 
 @pytest.fixture

@@ -203,10 +203,6 @@ def read_attack(path: str) -> AttackScores:
         )
 
 
-# Whose attacks have a folder of their own.
-_IN_FOLDERS = ("non_adaptive", "original")
-
-
 def _check_name(path: str, found: Mapping[str, Any]) -> None:
     """Refuse an attack under the name of another one, or in the folder of another adversary.
 
@@ -215,12 +211,8 @@ def _check_name(path: str, found: Mapping[str, Any]) -> None:
         found: `attack` and `adversary`, if the file says them.
     """
     folder, attack = Path(path).parent.name, Path(path).stem
-    other = (
-        folder != found.get("adversary")
-        if folder in _IN_FOLDERS
-        else (found.get("adversary") in _IN_FOLDERS)
-    )
-    if found and (other or found["attack"] != attack):
+    whose = {"shared": "adaptive"}.get(found.get("adversary"), found.get("adversary"))
+    if found and (whose != folder or found["attack"] != attack):
         raise ArtefactError(
             f"{path}: it holds the attack {found['attack']}, {found['adversary']}. It was copied "
             "or renamed. Delete it and rerun the workflow."

@@ -8,44 +8,36 @@ from shadowmill.config.messages import suggestion, unknown
 from shadowmill.config.study import Config, Study
 from shadowmill.errors import ConfigError
 
-# What a table or a figure needs that not every study has, by the first word of its name.
-_NEEDS = {
-    "attack_differences": "curvature_lira, and lira_online or lira_fixed, among its attacks",
-    "curvature": "an attack on curvature, and no subsets",
-    "curvature_examples": "an attack on curvature, shadows of its own and no subsets",
-    "mean_curvature": "an attack on curvature, and shadows of its own",
-    "epsilon": "a variant with dp_sgd whose strength is epsilon",
-    "examples": "the protocol half, and shadows of its own",
-    "exposure": "the protocol half, and shadows of its own",
-    "shadow_counts": "shadows of its own",
-    "subset_sizes": "subsets",
-    "membership": "membership_seeds in its block of reconstructions",
-    "sweep": "a sweep in its block of reconstructions",
-}
 _MOST_LISTED = 12
 
 
+# All files that there are, by the folder below results/ that they lie in.
+Files = Mapping[str, Callable[[], Collection[str]]]
+
+
 def check_requested(
-    paths: Iterable[str], config: Config, files: Mapping[str, Callable[[], Collection[str]]]
+    paths: Iterable[str], config: Config, files: Files, needs: Mapping[str, str]
 ) -> None:
     """Refuse files below results/ that cannot be what is wanted.
 
     Args:
         paths: what was asked for. Names of rules, and files elsewhere, are left to others.
         config: the configuration.
-        files: all files that there are, by the folder below results/ that they lie in.
+        files: all files that there are.
+        needs: what a table or a figure needs that not every study has, by the first word of its
+            name.
 
     Raises:
         ConfigError: one message on all files that their study does not have.
     """
-    faults = [fault for path in paths for fault in _faults(os.path.normpath(path), config, files)]
+    faults = [
+        fault for path in paths for fault in _faults(os.path.normpath(path), config, files, needs)
+    ]
     if faults:
         raise ConfigError("\n".join(["asked for what is not there:", *faults]))
 
 
-def _faults(
-    path: str, config: Config, files: Mapping[str, Callable[[], Collection[str]]]
-) -> Iterator[str]:
+def _faults(path: str, config: Config, files: Files, needs: Mapping[str, str]) -> Iterator[str]:
     top, *parts = path.split("/")
     if top != "results" or len(parts) < 2:
         return
@@ -65,11 +57,17 @@ def _faults(
         if parts[depth] not in beside:
             is_folder = depth < len(parts) - 1
             there = {name for name in beside if (f"{before}{name}" in found) != is_folder}
-            yield f"  {path}: {_cure(parts[: depth + 1], is_folder, there, config)}"
+            yield f"  {path}: {_cure(parts[: depth + 1], is_folder, there, config, needs)}"
             return
 
 
-def _cure(parts: Sequence[str], is_folder: bool, there: Collection[str], config: Config) -> str:
+def _cure(
+    parts: Sequence[str],
+    is_folder: bool,
+    there: Collection[str],
+    config: Config,
+    needs: Mapping[str, str],
+) -> str:
     """What is said of the last part of a path that is not there.
 
     Args:
@@ -77,6 +75,7 @@ def _cure(parts: Sequence[str], is_folder: bool, there: Collection[str], config:
         is_folder: whether it is a folder.
         there: the folders, or else the files, that there are at its place.
         config: the configuration.
+        needs: see `check_requested`.
     """
     owner, *before, last = parts
     suffix = "" if is_folder else PurePath(last).suffix
@@ -93,8 +92,8 @@ def _cure(parts: Sequence[str], is_folder: bool, there: Collection[str], config:
         what, advice = _in_reconstruction(owner, before)
     kind = name.partition("-")[0]
     kinds = {other.partition("-")[0] for other in known}
-    if not advice and kind in _NEEDS and kind not in kinds:
-        return f"{owner} has no {what} {name}; it would need {_NEEDS[kind]}"
+    if not advice and kind in needs and kind not in kinds:
+        return f"{owner} has no {what} {name}; it would need {needs[kind]}"
     listed = ", ".join(known[:_MOST_LISTED]) + (", …" if len(known) > _MOST_LISTED else "")
     cure = [advice] if advice else []
     cure += [f"There is {listed}"] if known else []
@@ -121,9 +120,11 @@ def _in_study(study: Study, before: Sequence[str], name: str, is_folder: bool) -
         case [_, _, _, "attacks"] if is_folder and name not in study.adversaries:
             return "adversary", f"Add {name} to {key}.adversaries"
         case [_, _, variant, "attacks"] if is_folder:
-            what = f"attack on {variant} by"
-            return what, "It is the adaptive adversary there, whose files lie in attacks/ itself"
-        case [_, _, _, "attacks", *_]:
+            return f"attack on {variant} by", "It is the adaptive adversary there"
+        case [_, _, variant, "attacks"]:
+            folders = " or ".join(study.adversaries_of(variant))
+            return "attack", f"Ask for attacks/{folders}/{name}: they lie in folders of adversaries"
+        case [_, _, _, "attacks", _]:
             return "attack", f"Add {name} to {key}.attacks"
     return "file", ""
 

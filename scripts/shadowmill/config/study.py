@@ -90,14 +90,6 @@ class Study:
             )
         )
 
-    def attack_names(self, variant: str) -> list[str]:
-        """Names of the attack files of a variant, without suffix."""
-        return [
-            attack if adversary == "adaptive" else f"{adversary}/{attack}"
-            for adversary in self.adversaries_of(variant)
-            for attack in self.attacks
-        ]
-
     @property
     def shadow_study(self) -> str:
         """Name of the study that trains the shadows: this one, or one that they are shared with."""
