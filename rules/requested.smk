@@ -26,7 +26,9 @@ def files_of_study(study):
 def files_of_setting(study, setting):
     """All files of one setting of a reconstruction."""
     names = [
-        *("weight_statistics.h5", "reconstructor.safetensors", "learning_curve.csv"),
+        "weight_statistics.h5",
+        "reconstructor.safetensors",
+        "learning_curve.csv",
         "reconstructions.h5",
         *(["membership.h5"] if study.membership_seeds else []),
     ]

@@ -12,6 +12,7 @@ with job(snakemake.log[0], snakemake.input):
         models=params.model_keys,
         num_examples=params.num_examples or num_examples(snakemake.input[0], params.protocol),
         seed=params.seed,
+        protocol=params.protocol,
         validation=params.validation,
         order_path=params.order,
     )

@@ -1,5 +1,11 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+# With import-mode importlib, modules beside the tests are found through this.
+sys.path.append(str(Path(__file__).parent))
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from halves import halves
 
 from shadowmill import roles, storage
 from shadowmill.errors import ArtefactError, ConfigError, DataError
@@ -15,15 +16,14 @@ from shadowmill.roles import (
     NON_MEMBER,
     UNUSED,
     VALIDATION,
-    half,
-    shadow_half,
-    target_half,
 )
 from shadowmill.roles.order import random_order, read_scores, score_order
 from shadowmill.roles.splits import (
-    attacker_split,
     prefix,
-    victim_split,
+    shadow_half,
+    shadow_split,
+    target_half,
+    target_split,
     with_rotating_validation,
     with_validation,
 )
@@ -43,7 +43,7 @@ def test_a_block_of_shadows(path):
     matrix = roles.load(path)
     assert matrix.models == tuple(BLOCK)
     assert matrix.roles_MN.dtype == np.int8
-    np.testing.assert_array_equal(matrix.roles_MN, half(8, 25, seed=5)[4:])
+    np.testing.assert_array_equal(matrix.roles_MN, halves(8, 25, seed=5)[4:])
 
 
 def test_a_block_of_one_target(tmp_path):
@@ -60,7 +60,7 @@ def test_the_members_of_a_shadow_do_not_depend_on_the_size_of_the_blocks(tmp_pat
         models = {f"s-{k}": ["shadow", k] for k in range(block * size, (block + 1) * size)}
         roles.draw(tmp_path / f"{block}.h5", models, num_examples=25, seed=5)
         rows.append(roles.load(tmp_path / f"{block}.h5").roles_MN)
-    np.testing.assert_array_equal(np.concatenate(rows), half(8, 25, seed=5))
+    np.testing.assert_array_equal(np.concatenate(rows), halves(8, 25, seed=5))
 
 
 def test_the_file_says_how_it_was_drawn(path):
@@ -165,7 +165,7 @@ def test_validation_is_uniform_over_the_non_members():
 
 
 @pytest.mark.parametrize(
-    ("num_examples", "victim", "attacker"),
+    ("num_examples", "of_target", "of_shadow"),
     [
         # UNUSED, MEMBER, VALIDATION, NON_MEMBER; ⌊0.45·n⌋ of n on its own side.
         (6, [3, 1, 1, 1], [3, 1, 1, 1]),
@@ -175,35 +175,35 @@ def test_validation_is_uniform_over_the_non_members():
         (60_000, [30_000, 13_500, 3_000, 13_500], [30_000, 13_500, 3_000, 13_500]),
     ],
 )
-def test_sizes_of_disjoint_splits(num_examples, victim, attacker):
-    for split, expected in ((victim_split, victim), (attacker_split, attacker)):
+def test_sizes_of_disjoint_splits(num_examples, of_target, of_shadow):
+    for split, expected in ((target_split, of_target), (shadow_split, of_shadow)):
         row = split(7, num_examples, seed=0)
         assert row.dtype == np.int8
         assert counts(row) == expected
 
 
 @pytest.mark.parametrize("num_examples", [6, 31, 400])
-def test_victims_and_attackers_share_no_example_and_leave_none_out(num_examples):
-    victims = [victim_split(seed, num_examples, seed=2) != UNUSED for seed in (42, 7, 0)]
-    attackers = [attacker_split(index, num_examples, seed=2) != UNUSED for index in range(4)]
-    for victim in victims:
-        np.testing.assert_array_equal(victim, victims[0])
-        for attacker in attackers:
-            np.testing.assert_array_equal(attacker, ~victim)
+def test_targets_and_shadows_share_no_example_and_leave_none_out(num_examples):
+    targets = [target_split(seed, num_examples, seed=2) != UNUSED for seed in (42, 7, 0)]
+    shadows = [shadow_split(index, num_examples, seed=2) != UNUSED for index in range(4)]
+    for target in targets:
+        np.testing.assert_array_equal(target, targets[0])
+        for shadow in shadows:
+            np.testing.assert_array_equal(shadow, ~target)
 
 
 def test_every_model_splits_its_side_anew():
-    rows = [attacker_split(index, 200, seed=2) for index in range(6)]
-    rows += [victim_split(seed, 200, seed=2) for seed in range(6)]
+    rows = [shadow_split(index, 200, seed=2) for index in range(6)]
+    rows += [target_split(seed, 200, seed=2) for seed in range(6)]
     assert len(np.unique(np.array(rows) == MEMBER, axis=0)) == 12
-    np.testing.assert_array_equal(rows[3], attacker_split(3, 200, seed=2))
+    np.testing.assert_array_equal(rows[3], shadow_split(3, 200, seed=2))
     # Another study has other sides.
-    assert ((victim_split(0, 200, seed=3) == UNUSED) != (rows[6] == UNUSED)).any()
+    assert ((target_split(0, 200, seed=3) == UNUSED) != (rows[6] == UNUSED)).any()
 
 
 def test_splits_of_a_side_are_uniform():
     num = 4000
-    roles_MN = np.stack([attacker_split(index, 40, seed=1) for index in range(num)])
+    roles_MN = np.stack([shadow_split(index, 40, seed=1) for index in range(num)])
     roles_MN = roles_MN[:, roles_MN[0] != UNUSED]
     for role, share in ((MEMBER, 0.45), (VALIDATION, 0.1), (NON_MEMBER, 0.45)):
         found = (roles_MN == role).mean(axis=0)
@@ -212,19 +212,19 @@ def test_splits_of_a_side_are_uniform():
 
 def test_sides_are_uniform_over_studies():
     num = 4000
-    own = np.mean([victim_split(0, 6, seed) != UNUSED for seed in range(num)], axis=0)
+    own = np.mean([target_split(0, 6, seed) != UNUSED for seed in range(num)], axis=0)
     assert np.abs(own - 0.5).max() < 5 * 0.5 / np.sqrt(num)
 
 
 def test_disjoint_blocks(tmp_path):
-    # Of 25 examples the attackers have 13, of which ⌊5.85⌋ are members.
-    models = {f"shadow-01-{slot}": ["attacker", 5 + slot] for slot in range(3)}
-    matrix = drawn(tmp_path, models)
-    expected = [attacker_split(index, 25, seed=5) for index in (5, 6, 7)]
+    # Of 25 examples the shadows have 13, of which ⌊5.85⌋ are members.
+    models = {f"shadow-01-{slot}": ["shadow", 5 + slot] for slot in range(3)}
+    matrix = drawn(tmp_path, models, protocol="disjoint")
+    expected = [shadow_split(index, 25, seed=5) for index in (5, 6, 7)]
     np.testing.assert_array_equal(matrix.roles_MN, expected)
     assert matrix.epoch_size == 5
-    matrix = drawn(tmp_path, {"target-42": ["victim", 42]})
-    np.testing.assert_array_equal(matrix.roles_MN, [victim_split(42, 25, seed=5)])
+    matrix = drawn(tmp_path, {"target-42": ["target", 42]}, protocol="disjoint")
+    np.testing.assert_array_equal(matrix.roles_MN, [target_split(42, 25, seed=5)])
     assert matrix.epoch_size == 5
     with storage.open_hdf5(tmp_path / "drawn.h5") as file:
         assert storage.attribute(file)["settings"]["protocol"] == "disjoint"
@@ -233,7 +233,7 @@ def test_disjoint_blocks(tmp_path):
 @pytest.mark.parametrize("num_examples", [0, 2, 5])
 def test_too_few_examples_for_sides_are_refused(num_examples):
     with pytest.raises(DataError, match=f"{num_examples} examples are too few.*protocol half"):
-        victim_split(0, num_examples, seed=0)
+        target_split(0, num_examples, seed=0)
 
 
 # Prefixes.
@@ -369,9 +369,13 @@ def test_unreadable_scores_are_named(tmp_path, name, complaint):
 @pytest.mark.parametrize(
     ("models", "settings", "complaint"),
     [
-        ({"a": ["shadow", 0], "b": ["attacker", 1]}, {}, "protocols"),
+        ({"a": ["shadow", 0], "b": ["prefix", 1, 3]}, {}, "prefixes and other models"),
         ({"a": ["prefix", 0, 3], "b": ["prefix", 0, 4]}, {}, r"\[3, 4\] members"),
-        ({"a": ["victim", 0]}, {"validation": 0.1}, "validation=0.1 with the protocol disjoint"),
+        (
+            {"a": ["target", 0]},
+            {"validation": 0.1, "protocol": "disjoint"},
+            "validation=0.1 with the protocol disjoint",
+        ),
         ({"a": ["target", 0]}, {"validation": 1.0}, "validation=1.0"),
         ({"a": ["target", 0]}, {"order_path": "scores.npy"}, "order_path=scores.npy"),
     ],
@@ -383,6 +387,6 @@ def test_blocks_that_make_no_sense_are_refused(tmp_path, models, settings, compl
 
 
 def test_one_more_on_the_attackers_side_is_seen_in_the_epoch_size(tmp_path):
-    # 39 examples: ⌊0.45·19⌋ = 8 for victims, ⌊0.45·20⌋ = 9 for attackers.
-    assert drawn(tmp_path, {"a": ["victim", 0]}, 39).epoch_size == 8
-    assert drawn(tmp_path, {"a": ["attacker", 0]}, 39).epoch_size == 9
+    # 39 examples: ⌊0.45·19⌋ = 8 for targets, ⌊0.45·20⌋ = 9 for shadows.
+    assert drawn(tmp_path, {"a": ["target", 0]}, 39, protocol="disjoint").epoch_size == 8
+    assert drawn(tmp_path, {"a": ["shadow", 0]}, 39, protocol="disjoint").epoch_size == 9

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from banks import score_bank
+from halves import halves
 
-from shadowmill import roles, storage
+from shadowmill import storage
 from shadowmill.attacks import ATTACKS, leave_one_out
 from shadowmill.attacks.run import _features, read_attack, run_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
+from shadowmill.roles.splits import target_half
 
 NUM_EXAMPLES, NUM_SHADOWS = 200, 8
 LABELS = np.arange(NUM_EXAMPLES) % 2
@@ -61,14 +63,14 @@ def files(write_scores):
     """Two targets in files of their own, eight shadows in two; with parts for validation."""
 
     def write(target_settings=SETTINGS, shadow_settings=SETTINGS):
-        shadow_roles = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
+        shadow_roles = halves(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
         shadow_roles[0, np.flatnonzero(shadow_roles[0] == NON_MEMBER)[:3]] = VALIDATION
         shadow_roles[1, np.flatnonzero(shadow_roles[1] == NON_MEMBER)[:3]] = UNUSED
         targets = [
             write_scores(
                 f"target-{seed}",
                 [f"target-{seed}"],
-                roles.target_half(seed, NUM_EXAMPLES, 0)[None],
+                target_half(seed, NUM_EXAMPLES, 0)[None],
                 target_settings,
             )
             for seed in (42, 7)

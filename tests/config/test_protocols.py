@@ -283,7 +283,8 @@ def test_sizes_of_data_that_only_files_know_are_not_judged(raw, study):
 )
 def test_members_of_the_roles(study, tmp_path, name, block, members, others):
     drawn = study(name)
-    draw(tmp_path / "roles.h5", drawn.keys(block), drawn.num_examples("digits"), drawn.seed)
+    size = drawn.num_examples("digits")
+    draw(tmp_path / "roles.h5", drawn.keys(block), size, drawn.seed, protocol=drawn.protocol)
     roles_MN = load(tmp_path / "roles.h5").roles_MN
     assert set((roles_MN == MEMBER).sum(axis=1)) == members
     assert (roles_MN == NON_MEMBER).sum(axis=1).min() == others

@@ -91,11 +91,11 @@ def test_slots_have_names_of_one_length_in_order():
 # The protocol disjoint.
 
 
-def test_disjoint_models_are_victims_and_attackers(study):
+def test_disjoint_models_are_targets_and_shadows(study):
     apart = study("apart")
-    assert apart.keys("target-1") == {"target-1": ["victim", 1]}
+    assert apart.keys("target-1") == {"target-1": ["target", 1]}
     assert apart.shadow_blocks == ("shadow-00",)
-    assert apart.keys("shadow-00") == {f"shadow-00-{k}": ["attacker", k] for k in range(5)}
+    assert apart.keys("shadow-00") == {f"shadow-00-{k}": ["shadow", k] for k in range(5)}
 
 
 def test_disjoint_shadows_may_be_odd_in_number(raw, study):
@@ -103,7 +103,7 @@ def test_disjoint_shadows_may_be_odd_in_number(raw, study):
     keys = [
         key for block in study("apart").shadow_blocks for key in study("apart").keys(block).values()
     ]
-    assert keys == [["attacker", k] for k in range(15)]
+    assert keys == [["shadow", k] for k in range(15)]
 
 
 @pytest.mark.parametrize(

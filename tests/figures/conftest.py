@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from halves import halves
 from matplotlib import pyplot as plt
 
 from shadowmill import roles, storage
@@ -113,7 +114,7 @@ def write_attacks(tmp_path):
 
     def write(cells):
         random = np.random.default_rng(2)
-        roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
+        roles_MN = halves(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
         roles_MN[2, ::9] = roles.VALIDATION
         roles_MN[3, 1::9] = roles.UNUSED
         member_MN = roles_MN == roles.MEMBER
@@ -158,7 +159,7 @@ def example_files(tmp_path, request):
         class_names=["even", "odd"],
         digest="x",
     )
-    roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
+    roles_MN = halves(NUM_SHADOWS, NUM_EXAMPLES, seed=0)
     roles_MN[2, ::9] = roles.VALIDATION
     phi = random.normal(size=(*roles_MN.shape, 1)).astype(np.float32)
     nothing = np.full(NUM_SHADOWS, np.nan)

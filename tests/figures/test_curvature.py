@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_checks import check_layout, check_twice, labels_of, panels_of
+from halves import halves
 from matplotlib.colors import same_color, to_rgba
 
 from shadowmill import roles, storage
@@ -52,7 +53,7 @@ def data_path(tmp_path, request):
 def scores(tmp_path):
     """A score file, and its roles and (M, N) traces, of which some are 0 and some negative."""
     random = np.random.default_rng(4)
-    roles_MN = roles.half(NUM_MODELS, NUM_EXAMPLES, seed=0)
+    roles_MN = halves(NUM_MODELS, NUM_EXAMPLES, seed=0)
     roles_MN[1, ::9] = roles.VALIDATION
     trace = np.exp(
         random.normal(-3, 2, (*roles_MN.shape, 1)) - (roles_MN == roles.MEMBER)[..., None]

@@ -111,7 +111,14 @@ def train(folder, settings, kind="image", keys=None, num_examples=POOL, validati
     keys = keys or {f"shadow-00-{k}": ["shadow", k] for k in range(2)}
     data_path, roles_path = folder / "digits.h5", folder / "roles.h5"
     write_digits(data_path, kind)
-    roles.draw(roles_path, keys, num_examples, seed=0, validation=validation)
+    roles.draw(
+        roles_path,
+        keys,
+        num_examples,
+        seed=0,
+        protocol=settings["protocol"],
+        validation=validation,
+    )
     models = {name: str(folder / "models" / f"{name}.safetensors") for name in keys}
     train_block(
         data_path=str(data_path),

@@ -127,12 +127,13 @@ def test_every_query_is_asked(sparse, tmp_path):
 
 @pytest.mark.parametrize(
     "keys",
-    [{"target-7": ["victim", 7]}, {f"shadow-00-{k}": ["attacker", k] for k in range(2)}],
-    ids=["victim", "attacker"],
+    [{"target-7": ["target", 7]}, {f"shadow-00-{k}": ["shadow", k] for k in range(2)}],
+    ids=["target", "shadow"],
 )
 def test_the_pool_of_disjoint_splits_includes_the_test_set(tmp_path, keys):
     """All examples are scored, and none is left to be a test set."""
-    models = train(tmp_path / "made", settings_of(), keys=keys, num_examples=POOL + TEST)
+    settings = settings_of() | {"protocol": "disjoint"}
+    models = train(tmp_path / "made", settings, keys=keys, num_examples=POOL + TEST)
     found = check_against_one_by_one(models, tmp_path, pool_size=POOL + TEST)
     assert np.isnan(found["test_accuracy"]).all()
     assert np.isnan(found["test_loss"]).all()

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from halves import halves
 
 from shadowmill import roles, storage
 from shadowmill.names import Cell
+from shadowmill.roles.splits import target_half
 
 NUM_EXAMPLES, NUM_SHADOWS = 200, 6
 SETTINGS = {"recipe": {"epochs": 5}, "pruning": {"method": "static", "sparsity": 0.9}}
@@ -16,7 +18,7 @@ def cell():
 @pytest.fixture
 def shadow_roles():
     """(M, N), with some examples that a model neither trains on nor is tested on."""
-    roles_MN = roles.half(NUM_SHADOWS, NUM_EXAMPLES, seed=1)
+    roles_MN = halves(NUM_SHADOWS, NUM_EXAMPLES, seed=1)
     roles_MN[0, ::7] = roles.UNUSED
     roles_MN[3, 1::9] = roles.VALIDATION
     return roles_MN
@@ -25,7 +27,7 @@ def shadow_roles():
 @pytest.fixture
 def target_roles():
     """(T, N), with some examples that a target neither trains on nor is tested on."""
-    roles_TN = np.stack([roles.target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
+    roles_TN = np.stack([target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
     roles_TN[0, 2::11] = roles.UNUSED
     roles_TN[1, 3::13] = roles.VALIDATION
     return roles_TN

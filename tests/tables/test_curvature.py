@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from halves import halves
 
 from shadowmill import roles, storage
 from shadowmill.errors import ArtefactError
@@ -188,7 +189,7 @@ def score_files(tmp_path, write_scores):
     random, paths, all_values = np.random.default_rng(0), [], []
     for block, count in (("shadow-00", 2), ("shadow-01", 1)):
         names = [f"{block}-{k}" for k in range(count)]
-        roles_MN = roles.half(2, NUM_EXAMPLES, seed=1)[:count]
+        roles_MN = halves(2, NUM_EXAMPLES, seed=1)[:count]
         path, arrays = write_scores(block, names, roles_MN)
         trace = random.normal(size=(count, NUM_EXAMPLES, 2)).astype(np.float32)
         arrays |= {"curvature_trace": trace, "curvature_frobenius": np.abs(trace) + 7}
@@ -218,9 +219,7 @@ def test_roles_come_with_the_curvatures(score_files):
     bank, curvature_MN = read_curvature(paths, "trace")
     assert curvature_MN.dtype == np.float64
     np.testing.assert_array_equal(curvature_MN, trace[:, :, 0])
-    np.testing.assert_array_equal(
-        bank.member_MN[2], roles.half(2, NUM_EXAMPLES, 1)[0] == roles.MEMBER
-    )
+    np.testing.assert_array_equal(bank.member_MN[2], halves(2, NUM_EXAMPLES, 1)[0] == roles.MEMBER)
 
 
 def test_scores_without_the_curvature(score_files):
@@ -231,7 +230,7 @@ def test_scores_without_the_curvature(score_files):
 
 def test_a_curvature_that_is_no_number_is_named_with_its_model(score_files, write_scores):
     paths, trace = score_files
-    path, arrays = write_scores("bad", ["bad-0"], roles.half(2, NUM_EXAMPLES, seed=1)[:1])
+    path, arrays = write_scores("bad", ["bad-0"], halves(2, NUM_EXAMPLES, seed=1)[:1])
     arrays["curvature_trace"] = trace[:1].copy()
     arrays["curvature_trace"][0, 4, 0] = np.inf
     storage.write_hdf5(path, arrays, {}, training_settings={})

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from halves import halves
 
-from shadowmill import roles, storage
+from shadowmill import storage
 from shadowmill.errors import ArtefactError
 from shadowmill.metrics.bootstrap import paired_bootstrap
 from shadowmill.metrics.multiplicity import holm
@@ -170,7 +171,7 @@ def test_other_splits_are_refused(tmp_path, write, shadow_roles, what):
     dense, _ = write("dense", 1)
     change = {
         "names": {"shadows": [f"shadow-01-{k}" for k in range(6)]},
-        "members": {"shadow_roles": roles.half(6, shadow_roles.shape[1], seed=2)},
+        "members": {"shadow_roles": halves(6, shadow_roles.shape[1], seed=2)},
         "examples": {"shadow_roles": shadow_roles[:, 1:]},
     }[what]
     pruned, _ = write("static-0.9", 1, **change)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from halves import halves
 
 from shadowmill import roles, storage
 from shadowmill.attacks import Attack, leave_one_out
@@ -12,6 +13,7 @@ from shadowmill.metrics import ranking
 from shadowmill.metrics.confusion import confusion
 from shadowmill.metrics.evaluation import fix_thresholds
 from shadowmill.names import shadow_names
+from shadowmill.roles.splits import target_half
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import read_csv, shadow_counts
 
@@ -28,12 +30,12 @@ ATTACK = Attack("Mean", against_mean, min_shadows=4)
 
 @pytest.fixture
 def roles_of_shadows():
-    return roles.half(16, NUM_EXAMPLES, seed=1)
+    return halves(16, NUM_EXAMPLES, seed=1)
 
 
 @pytest.fixture
 def targets(write_scores):
-    roles_TN = np.stack([roles.target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
+    roles_TN = np.stack([target_half(seed, NUM_EXAMPLES, 1) for seed in (42, 7)])
     return write_scores("target", ["target-0", "target-1"], roles_TN)[0]
 
 
@@ -147,7 +149,7 @@ def test_online_attacks_of_the_registry_do_better_with_more_shadows(cell, tmp_pa
     """The shadow's φ of members is 2 higher, and examples differ by more than that."""
     paths = []
     for block, count in (("target", 4), ("shadow-00", 32)):
-        roles_MN = roles.half(count, NUM_EXAMPLES, seed=count)
+        roles_MN = halves(count, NUM_EXAMPLES, seed=count)
         path, arrays = write_scores(block, shadow_names(block, count), roles_MN, 1)
         difficulty_N = np.random.default_rng(5).normal(0, 5, NUM_EXAMPLES)[:, None]
         arrays["phi"] /= 3

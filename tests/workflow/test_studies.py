@@ -76,13 +76,13 @@ def test_fine_tuned_models_start_from_the_dense_ones(pruning_attacks):
     assert loss["l1_unstructured-0.7"] < loss["dense"] / 2
 
 
-def test_victim_and_attacker_share_no_example(pruning_attacks):
+def test_target_and_shadows_share_no_example(pruning_attacks):
     folder = pruning_attacks.results / "pruning_attacks_small" / "digits" / "roles"
-    victim, shadows = (
+    target, shadows = (
         roles.load(folder / f"{block}.h5").roles_MN for block in ("target-7", "shadow-00")
     )
-    assert not ((victim != roles.UNUSED) & (shadows != roles.UNUSED).any(axis=0)).any()
-    assert ((victim != roles.UNUSED) | (shadows != roles.UNUSED).any(axis=0)).all()
+    assert not ((target != roles.UNUSED) & (shadows != roles.UNUSED).any(axis=0)).any()
+    assert ((target != roles.UNUSED) | (shadows != roles.UNUSED).any(axis=0)).all()
 
 
 def test_posterior_balancing_leaks_less_than_pruning_alone(pruning_attacks):

@@ -149,8 +149,9 @@ def _curvature(title: str, array: str, form: Form | None) -> Attack:
 
 
 def _quantile(title: str, score: Callable[..., Float]) -> Attack:
-    needs = {"labels", "features", *("population_phi", "population_labels", "population_features")}
-    return Attack(title, score, frozenset(needs), learns=False)
+    of_population = {"population_phi", "population_labels", "population_features"}
+    needs = frozenset({"labels", "features"} | of_population)
+    return Attack(title, score, needs, learns=False)
 
 
 _STATISTICS = {

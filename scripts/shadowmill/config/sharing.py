@@ -9,8 +9,16 @@ from shadowmill.scores.arrays import CURVATURES, on_request
 
 # What studies that share their shadows must agree in.
 _OF_SHADOWS = (
-    *("recipe", "fine_tune", "protocol", "validation", "seed", "num_shadows", "models_per_job"),
-    *("defenses", "queries", "curvature"),
+    "recipe",
+    "fine_tune",
+    "protocol",
+    "validation",
+    "seed",
+    "num_shadows",
+    "models_per_job",
+    "defenses",
+    "queries",
+    "curvature",
 )
 
 

@@ -108,14 +108,13 @@ class Study:
     @cached_property
     def targets(self) -> dict[str, list[str | int]]:
         """Name of each target model to what its members are drawn from; each is its own block."""
-        kind = "victim" if self.protocol == "disjoint" else "target"
         if self.subsets:
             return {
                 f"target-{seed}-{size}": ["prefix", seed, size]
                 for seed in self.target_seeds
                 for size in self.subsets["sizes"]
             }
-        return {f"target-{seed}": [kind, seed] for seed in self.target_seeds}
+        return {f"target-{seed}": ["target", seed] for seed in self.target_seeds}
 
     def blocks(self, variant: str) -> tuple[str, ...]:
         """Names of all blocks that are trained of a variant, targets first."""
@@ -130,9 +129,8 @@ class Study:
         """For each model of a block what its members and its seed are drawn from."""
         if block in self.targets:
             return {block: self.targets[block]}
-        kind = "attacker" if self.protocol == "disjoint" else "shadow"
         first = int(block.removeprefix("shadow-")) * self.models_per_job
-        return {name: [kind, first + slot] for slot, name in enumerate(self.models(block))}
+        return {name: ["shadow", first + slot] for slot, name in enumerate(self.models(block))}
 
     @property
     def compares_examples(self) -> bool:

@@ -9,7 +9,7 @@ Three protocols divide the examples:
   pairs: 2p trains on a random half and 2p+1 on the other half. Hence each example is IN for exactly
   half of the shadows (Carlini et al. 2022, arXiv:2112.03570, Sec. V; Feldman and Zhang 2020,
   arXiv:2008.03703).
-- `disjoint`: half of the examples belong to the victims, the other half to the attacker; every
+- `disjoint`: half of the examples belong to the targets, the other half to the shadows; every
   model splits its side anew (Yuan and Zhang 2022, arXiv:2202.03335).
 - `prefix`: a model trains on the first examples of an order that all models share, so that smaller
   training sets are subsets of larger ones.
@@ -34,12 +34,12 @@ from shadowmill.roles.splits import (
     NON_MEMBER,
     UNUSED,
     VALIDATION,
-    attacker_split,
-    half,
     prefix,
     shadow_half,
+    shadow_split,
+    stream,
     target_half,
-    victim_split,
+    target_split,
     with_rotating_validation,
     with_validation,
 )
@@ -51,10 +51,8 @@ __all__ = [
     "VALIDATION",
     "RoleMatrix",
     "draw",
-    "half",
     "load",
-    "shadow_half",
-    "target_half",
+    "stream",
 ]
 
 
@@ -76,17 +74,8 @@ class RoleMatrix:
 
 
 _ROW = {
-    "target": target_half,
-    "shadow": shadow_half,
-    "victim": victim_split,
-    "attacker": attacker_split,
-}
-_PROTOCOL = {
-    "target": "half",
-    "shadow": "half",
-    "victim": "disjoint",
-    "attacker": "disjoint",
-    "prefix": "prefix",
+    "half": {"target": target_half, "shadow": shadow_half},
+    "disjoint": {"target": target_split, "shadow": shadow_split},
 }
 
 
@@ -96,19 +85,20 @@ def draw(
     num_examples: int,
     seed: int,
     *,
+    protocol: str = "half",
     validation: float = 0.0,
     order_path: str | Path | None = None,
 ) -> None:
-    """Draw the roles of a block of models, all of one protocol, and save them.
+    """Draw the roles of a block of models and save them.
 
     Args:
         path: HDF5 file to write.
-        models: name of each model to what its members are drawn from: `("target", its seed)` or
-            `("shadow", its index)` for halves, `("victim", its seed)` or `("attacker", its index)`
-            for disjoint splits, `("prefix", its seed, number of members)` for prefixes, whose
-            members do not depend on the model's seed.
+        models: name of each model to what its members are drawn from: `("target", its seed)`,
+            `("shadow", its index)`, or `("prefix", its seed, number of members)` for targets on
+            prefixes, whose members do not depend on the model's seed.
         num_examples: N, over which roles are defined.
         seed: of the study.
+        protocol: `half` or `disjoint`; prefixes are a protocol of their own.
         validation: share of each model's non-members, from 0 to less than 1, that becomes
             VALIDATION, for shadows in turns. Members do not depend on it. Disjoint splits have a
             validation part of their own.
@@ -121,7 +111,10 @@ def draw(
         ValueError: models of several protocols or epoch sizes, or settings of another protocol.
     """
     start = time.monotonic()
-    protocol = _protocol_of(models)
+    prefixes = {kind == "prefix" for kind, *_ in models.values()}
+    if len(prefixes) > 1:
+        raise ValueError("prefixes and other models: a file has one protocol")
+    protocol = "prefix" if prefixes.pop() else protocol
     if not 0 <= validation < 1 or (validation and protocol == "disjoint"):
         raise ValueError(f"validation={validation} with the protocol {protocol}")
     if order_path is not None and protocol != "prefix":
@@ -140,12 +133,13 @@ def draw(
             order_N = score_order(scores_N)
         rows = [prefix(size, order_N) for _, _, size in models.values()]
     else:
-        rows = [_ROW[kind](number, num_examples, seed) for kind, number in models.values()]
+        kinds = _ROW[protocol]
+        rows = [kinds[kind](number, num_examples, seed) for kind, number in models.values()]
     epoch_size = _epoch_size(protocol, rows)
     roles_MN = np.stack(
         [
             with_rotating_validation(row, validation, key[1] // 2, seed)
-            if key[0] == "shadow"
+            if protocol == "half" and key[0] == "shadow"
             else with_validation(row, validation, seed, *key)
             for row, key in zip(rows, models.values(), strict=True)
         ]
@@ -156,13 +150,6 @@ def draw(
         provenance(settings, time.monotonic() - start, roles_digest=array_digest(roles_MN)),
         epoch_size=epoch_size,
     )
-
-
-def _protocol_of(models: Mapping[str, Sequence[str | int]]) -> str:
-    protocols = {_PROTOCOL[kind] for kind, *_ in models.values()}
-    if len(protocols) != 1:
-        raise ValueError(f"models of the protocols {sorted(protocols)}: a file has one")
-    return protocols.pop()
 
 
 def _epoch_size(protocol: str, rows: Sequence[np.ndarray]) -> int:

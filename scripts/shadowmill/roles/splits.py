@@ -3,6 +3,8 @@
 Legend: M models, N examples of the pool.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from shadowmill.errors import ConfigError, DataError
@@ -47,34 +49,27 @@ def shadow_half(index: int, num_examples: int, seed: int) -> np.ndarray:
     return np.where(row == MEMBER, NON_MEMBER, MEMBER).astype(np.int8) if index % 2 else row
 
 
-def half(num_models: int, num_examples: int, seed: int) -> np.ndarray:
-    """Complementary halves for shadow models; a larger matrix begins with the smaller one.
+# Random streams of the protocol disjoint are named as in its source, where targets are those of
+# victims and shadows an attacker's: under other names all numbers would be others.
+_DISJOINT_STREAMS = {"target": "victim", "shadow": "attacker"}
+
+
+def stream(protocol: str, key: Sequence[str | int]) -> tuple[str | int, ...]:
+    """What the random numbers of a model are drawn from.
 
     Args:
-        num_models: M, even and positive.
-        num_examples: N, at least 2.
-        seed: of the study.
-
-    Returns:
-        (M, N) int8 of MEMBER and NON_MEMBER; exactly M/2 rows have MEMBER in each column.
-
-    Raises:
-        ValueError: M is odd or not positive, or N < 2.
+        protocol: of its study.
+        key: `target` or `shadow` and a number, or more.
     """
-    if num_models <= 0 or num_models % 2:
-        raise ValueError(
-            f"num_models={num_models}: models come in pairs, give a positive even number"
-        )
-    if num_examples < 2:
-        raise ValueError(f"num_examples={num_examples}: at least 2 are needed to make two halves")
-    return np.stack([shadow_half(index, num_examples, seed) for index in range(num_models)])
+    kind, *rest = key
+    return (_DISJOINT_STREAMS[kind] if protocol == "disjoint" else kind, *rest)
 
 
-def _disjoint_row(side: str, number: int, num_examples: int, seed: int) -> np.ndarray:
+def _disjoint_row(kind: str, number: int, num_examples: int, seed: int) -> np.ndarray:
     order = generator("disjoint", seed).permutation(num_examples)
-    victims, attackers = np.split(order, [num_examples // 2])
-    own = generator("disjoint", seed, side, number).permutation(
-        victims if side == "victim" else attackers
+    targets, shadows = np.split(order, [num_examples // 2])
+    own = generator("disjoint", seed, *stream("disjoint", (kind, number))).permutation(
+        targets if kind == "target" else shadows
     )
     num_members = 9 * len(own) // 20  # 45 %, in integers
     if num_members == 0:
@@ -89,39 +84,39 @@ def _disjoint_row(side: str, number: int, num_examples: int, seed: int) -> np.nd
     return row
 
 
-def victim_split(victim_seed: int, num_examples: int, seed: int) -> np.ndarray:
-    """One split of the victims' side, which is a random half of all examples.
+def target_split(target_seed: int, num_examples: int, seed: int) -> np.ndarray:
+    """One split of the targets' side, which is a random half of all examples.
 
     Args:
-        victim_seed: of the victim.
-        num_examples: N; the victims' side has n = N // 2 of them, the same for every victim.
+        target_seed: of the target.
+        num_examples: N; the targets' side has n = N // 2 of them, the same for every target.
         seed: of the study; it alone fixes the sides.
 
     Returns:
         (N,) int8: ⌊0.45·n⌋ of MEMBER, as many of NON_MEMBER, the rest of the side VALIDATION, and
-        UNUSED on the attackers' side.
+        UNUSED on the shadows' side.
 
     Raises:
         DataError: N is so small that there is no member.
     """
-    return _disjoint_row("victim", victim_seed, num_examples, seed)
+    return _disjoint_row("target", target_seed, num_examples, seed)
 
 
-def attacker_split(index: int, num_examples: int, seed: int) -> np.ndarray:
-    """One split of the attackers' side: all that is not the victims'.
+def shadow_split(index: int, num_examples: int, seed: int) -> np.ndarray:
+    """One split of the shadows' side: all that is not the targets'.
 
     Args:
         index: k of the shadow; each splits the side independently of the others.
-        num_examples: N; the attackers' side has n = N − N // 2 of them.
+        num_examples: N; the shadows' side has n = N − N // 2 of them.
         seed: of the study.
 
     Returns:
-        (N,) int8 as that of `victim_split`, with UNUSED on the victims' side.
+        (N,) int8 as that of `target_split`, with UNUSED on the targets' side.
 
     Raises:
         DataError: N is so small that there is no member.
     """
-    return _disjoint_row("attacker", index, num_examples, seed)
+    return _disjoint_row("shadow", index, num_examples, seed)
 
 
 def prefix(size: int, order_N: np.ndarray) -> np.ndarray:

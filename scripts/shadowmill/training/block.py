@@ -80,7 +80,7 @@ def train_block(
     specs = [
         ModelSpec(
             name,
-            seed_of(settings["seed"], *keys[name]),
+            seed_of(settings["seed"], *roles.stream(settings["protocol"], keys[name])),
             np.flatnonzero(roles_N == MEMBER),
             np.flatnonzero(roles_N == VALIDATION),
         )
