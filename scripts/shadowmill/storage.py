@@ -317,7 +317,8 @@ def _tensors_digest(tensors: Mapping[str, "torch.Tensor"]) -> str:
     return digest(
         {
             name: [
-                *(str(tensor.dtype), list(tensor.shape)),
+                str(tensor.dtype),
+                list(tensor.shape),
                 content_digest(tensor.reshape(-1).view(torch.uint8).numpy()),
             ]
             for name, tensor in tensors.items()

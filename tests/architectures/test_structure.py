@@ -36,7 +36,11 @@ def built(**options):
 def test_operations_are_listed_with_settings_and_shapes():
     found = structure(built(), SHAPE)
     assert [re.match(r"[\w.]+", line)[0].rpartition(".")[2] for line in found] == [
-        *("conv2d", "relu", "batch_norm", "flatten", "linear"),
+        "conv2d",
+        "relu",
+        "batch_norm",
+        "flatten",
+        "linear",
     ]
     assert "2x3x8x8" in found[0]
     assert "4x3x3x3" in found[0]

@@ -9,7 +9,8 @@ from shadowmill.errors import ConfigError
 def test_a_sweep_gives_a_setting_each(reconstruction):
     one, two = reconstruction("drawn").settings
     assert (one.name, one.parameter, one.value, one.class_size) == (
-        *("class_size-1", "class_size"),
+        "class_size-1",
+        "class_size",
         *(1, 1),
     )
     assert (two.name, two.class_size) == ("class_size-2", 2)

@@ -121,8 +121,12 @@ def test_defended_variants_stand_beside_what_they_are_without_their_defence(
     draw("roc", defended_cells)
     panels = panels_by_title(drawn[0])
     assert list(panels) == [
-        *("slimming", "my_method", "early stopping", "PPB"),
-        *("adversarial regularisation", "label smoothing"),
+        "slimming",
+        "my_method",
+        "early stopping",
+        "PPB",
+        "adversarial regularisation",
+        "label smoothing",
     ]
     assert labels_of(panels["PPB"]) == [
         "dense",

@@ -96,7 +96,10 @@ def test_learning_curve(study, steps, rows):
     study.train(reconstructor=RECONSTRUCTOR | {"steps": steps})
     curve = rows_of(study.curve)
     assert list(curve[0]) == [
-        *("step", "train_loss", "validation_min_mse", "validation_null_min_mse")
+        "step",
+        "train_loss",
+        "validation_min_mse",
+        "validation_null_min_mse",
     ]
     assert len(curve) == rows
     assert int(curve[-1]["step"]) == steps

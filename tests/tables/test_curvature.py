@@ -16,8 +16,12 @@ from shadowmill.tables import identity, read_csv, write_csv
 from shadowmill.tables.curvature import compare, mean_curvature, read_curvature
 
 METRICS = [
-    *("balanced_accuracy", "balanced_accuracy_oracle", "auc"),
-    *("tpr_at_fpr_0.01", "tpr_at_fpr_0.001", "tpr_at_fpr_0.0001"),
+    "balanced_accuracy",
+    "balanced_accuracy_oracle",
+    "auc",
+    "tpr_at_fpr_0.01",
+    "tpr_at_fpr_0.001",
+    "tpr_at_fpr_0.0001",
 ]
 PUBLISHED = {
     "cifar100": {

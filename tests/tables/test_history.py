@@ -37,8 +37,19 @@ def test_the_table_is_the_histories_in_long_form(cell, model_paths, tmp_path):
     history.tabulate(cell, model_paths, str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv")
     assert list(table) == [
-        *("study", "dataset", "architecture", "variant", "method", "sparsity", "defense"),
-        *("strength", "model", "epoch", "quantity", "parameter", "value"),
+        "study",
+        "dataset",
+        "architecture",
+        "variant",
+        "method",
+        "sparsity",
+        "defense",
+        "strength",
+        "model",
+        "epoch",
+        "quantity",
+        "parameter",
+        "value",
     ]
     assert (table["variant"] == "static-0.9").all()
     keys = ["model", "quantity", "parameter"]

@@ -24,8 +24,16 @@ COLUMNS = (
 METRICS = ["auc", *(f"tpr_at_fpr_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05"))]
 
 AT_A_THRESHOLD = [
-    *("balanced_accuracy", "accuracy", "precision", "recall", "f1", "advantage"),
-    *("ppv_at_prior_0.5", "ppv_at_prior_0.1", "ppv_at_prior_0.01", "balanced_accuracy_oracle"),
+    "balanced_accuracy",
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "advantage",
+    "ppv_at_prior_0.5",
+    "ppv_at_prior_0.1",
+    "ppv_at_prior_0.01",
+    "balanced_accuracy_oracle",
     *(f"achieved_fpr_at_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05")),
     "epsilon_lower_bound",
 ]

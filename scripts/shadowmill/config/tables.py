@@ -31,7 +31,9 @@ def tables_of_study(study: Study, attacks: Iterable[str]) -> Tables:
     """
     attacks = [*attacks]
     names = {
-        *(*study.datasets, *study.architectures, *attacks),
+        *study.datasets,
+        *study.architectures,
+        *attacks,
         *(need for attack in attacks for need in ATTACKS[attack].needs),
         *(name for name, row in ARRAYS.items() if row.given == "always"),
         *(part for variant in study.variants for part in (variant.method, variant.defense)),

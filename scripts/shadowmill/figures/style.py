@@ -40,7 +40,11 @@ _DEFENSE_LOOKS = dict(
 # Attacks get the n-th colour and the n-th dashes: six and seven have no common divisor, so 42 of
 # them differ, and neighbours differ in both.
 _DASHES = (
-    *("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1))),
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
     (0, (9, 2)),
 )
 _MAX_ATTACKS = 10  # in one panel; more cannot be told apart

@@ -146,9 +146,13 @@ class _Job:
     def identity(self, spec: ModelSpec, initial: ModelFile | None) -> dict[str, Any]:
         """What a model is: a file with the same identity need not be trained again."""
         parts = [
-            *(TRAINING_VERSION, self.settings, spec.seed, self.data.digest),
+            TRAINING_VERSION,
+            self.settings,
+            spec.seed,
+            self.data.digest,
             network_code(self.settings["architecture"]),
-            *(array_digest(spec.members), array_digest(spec.validation)),
+            array_digest(spec.members),
+            array_digest(spec.validation),
         ]
         if initial is not None:
             parts.append(initial.provenance["identity"])
