@@ -388,7 +388,7 @@ def heads() -> dict[str, float]:
 
 def reconstructor(steps: int) -> dict[str, float]:
     """Steps of a generator of 12,810 weights and width 256, as published, in batches of 32."""
-    from shadowmill.reconstruction.generator import build_generator
+    from shadowmill.reconstruction.reconstructor.generator import build_generator
 
     found = {}
     devices.claim("cuda", 4)

@@ -24,10 +24,10 @@ from shadowmill import storage
 from shadowmill.provenance import array_digest
 from shadowmill.reconstruction import heads
 from shadowmill.reconstruction.features import read_features
-from shadowmill.reconstruction.generator import Generator, build_generator
-from shadowmill.reconstruction.heads.initial import initial_first
-from shadowmill.reconstruction.heads.settings import kept_per_step
-from shadowmill.reconstruction.shards import Shards, read_shards, train_shard
+from shadowmill.reconstruction.heads.draws import initial_first
+from shadowmill.reconstruction.heads.network import kept_per_step
+from shadowmill.reconstruction.heads.shards import Shards, read_shards, train_shard
+from shadowmill.reconstruction.reconstructor.generator import Generator, build_generator
 
 NUM_FEATURES, NUM_CLASSES = 1280, 10
 LABELS = torch.arange(NUM_CLASSES)

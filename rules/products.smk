@@ -1,7 +1,8 @@
-# Tables and figures. The rule that makes one tells of it in its output: what it is called, what the
-# report says of it, and which studies have it. All lists of such files follow from that.
+# Tables and figures. What one is called, what the report says of it, and which studies have it
+# stands in the output of the rule that makes it. All lists of such files follow from that.
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 # What the report says of files; report/caption.rst looks it up here.
@@ -164,7 +165,7 @@ def everything(*folders):
 def needs():
     """What a study needs to have files of some kinds, by the first word of their names."""
     return {
-        path.split("/")[-1].split(".")[0].split("-")[0]: product.needs
+        PurePosixPath(path).name.split(".")[0].split("-")[0]: product.needs
         for path, product in PRODUCTS.items()
         if product.needs
     }

@@ -3,7 +3,7 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.reconstruction.membership import head_membership
+    from shadowmill.reconstruction.evaluation.membership import head_membership
 
     head_membership(
         shards=snakemake.input.shards,

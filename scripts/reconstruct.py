@@ -3,7 +3,7 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.reconstruction.reconstruct import reconstruct
+    from shadowmill.reconstruction.evaluation.reconstruct import reconstruct
 
     reconstruct(
         data_path=snakemake.input.data,

@@ -3,7 +3,7 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.reconstruction.pretraining import pretrain
+    from shadowmill.reconstruction.backbones.training import pretrain
 
     pretrain(
         data_path=snakemake.input.data,

@@ -3,7 +3,7 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.reconstruction.shards import train_shard
+    from shadowmill.reconstruction.heads.shards import train_shard
 
     train_shard(
         data_path=snakemake.input.data,

@@ -3,19 +3,23 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.reconstruction.reconstructor import train_reconstructor
+    from shadowmill.reconstruction.reconstructor.training import LearningFiles, train_reconstructor
 
     train_reconstructor(
-        data_path=snakemake.input.data,
-        features_path=snakemake.input.features,
-        shards=snakemake.input.shards,
-        validation_shard=snakemake.input.validation_shard[0],
-        statistics_path=snakemake.input.statistics,
+        files=LearningFiles(
+            data=snakemake.input.data,
+            features=snakemake.input.features,
+            shards=snakemake.input.shards,
+            validation_shard=snakemake.input.validation_shard[0],
+            statistics=snakemake.input.statistics,
+        ),
+        settings={
+            "sets": snakemake.params.sets,
+            "heads": snakemake.params.heads,
+            "reconstructor": snakemake.params.reconstructor,
+        },
         output=snakemake.output.model,
         curve_output=snakemake.output.curve,
-        sets=snakemake.params.sets,
-        heads=snakemake.params.heads,
-        reconstructor=snakemake.params.reconstructor,
         state_folder=snakemake.params.state,
         title=f"{snakemake.wildcards.reconstruction}, {snakemake.wildcards.setting}",
         execution=snakemake.config["execution"],

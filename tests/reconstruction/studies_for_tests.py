@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from shadowmill.reconstruction.reconstruct import reconstruct
-from shadowmill.reconstruction.reconstructor import train_reconstructor
-from shadowmill.reconstruction.shards import train_shard
+from shadowmill.reconstruction.evaluation.reconstruct import reconstruct
+from shadowmill.reconstruction.heads.shards import train_shard
+from shadowmill.reconstruction.reconstructor.training import LearningFiles, train_reconstructor
 from shadowmill.reconstruction.statistics import weight_statistics
 
 EXECUTION = {"device": "cpu", "checkpoint_minutes": 60}
@@ -80,25 +80,26 @@ class Study:
     def state_folder(self):
         return self.folder / "state"
 
-    def train(self, reconstructor=RECONSTRUCTOR, **changes):
+    def train(self, reconstructor=RECONSTRUCTOR, settings=None, **files):
         """Train a reconstructor; its curve is of the test heads."""
-        arguments = {
-            "data_path": self.data,
-            "features_path": self.features,
+        files = {
+            "data": self.data,
+            "features": self.features,
             "shards": self.shards,
             "validation_shard": self.test_shard,
-            "statistics_path": self.statistics,
-            "output": self.model,
-            "curve_output": self.curve,
-            "sets": self.sets,
-            "heads": self.heads,
-            "reconstructor": reconstructor,
-            "state_folder": str(self.state_folder),
-            "title": "a test",
-            "execution": EXECUTION,
-            "threads": 1,
-        }
-        train_reconstructor(**arguments | changes)
+            "statistics": self.statistics,
+        } | files
+        train_reconstructor(
+            files=LearningFiles(**files),
+            settings={"sets": self.sets, "heads": self.heads, "reconstructor": reconstructor}
+            | (settings or {}),
+            output=self.model,
+            curve_output=self.curve,
+            state_folder=str(self.state_folder),
+            title="a test",
+            execution=EXECUTION,
+            threads=1,
+        )
 
     def reconstruct(self, tested=None, **changes):
         """Reconstruct from the test heads of `tested`; return the path of the result."""

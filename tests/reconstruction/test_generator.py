@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shadowmill.reconstruction.generator import Generator, build_generator
+from shadowmill.reconstruction.reconstructor.generator import Generator, build_generator
 
 
 def drawn(network, count=3, seed=0):

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from shadowmill.reconstruction.head_batches import (
+from shadowmill.reconstruction.heads.shards import HeadStore
+from shadowmill.reconstruction.heads.study import HeadStream
+from shadowmill.reconstruction.images import ExampleImages, to_targets
+from shadowmill.reconstruction.reconstructor.batches import (
     Batches,
-    ExampleImages,
     StoredHeads,
     StreamedHeads,
     candidates,
 )
-from shadowmill.reconstruction.images import to_targets
 from shadowmill.reconstruction.sets import layout
-from shadowmill.reconstruction.shards import HeadStore, HeadStream
 from shadowmill.reconstruction.statistics import read_statistics
 
 # With import-mode importlib, modules beside the tests are found through this.

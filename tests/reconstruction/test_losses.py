@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import vgg16
 
 from shadowmill.errors import ArtefactError, ConfigError
-from shadowmill.reconstruction.losses import (
+from shadowmill.reconstruction.reconstructor.losses import (
     PerceptualDistance,
     candidate_errors,
     soft_minimum,

@@ -10,10 +10,10 @@ from torch import nn
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError, ConfigError
+from shadowmill.reconstruction.evaluation.membership import confidences, head_membership, score
 from shadowmill.reconstruction.features import read_features
-from shadowmill.reconstruction.membership import confidences, head_membership, score
+from shadowmill.reconstruction.heads.shards import HeadStore, train_shard
 from shadowmill.reconstruction.sets import layout
-from shadowmill.reconstruction.shards import HeadStore, train_shard
 
 BINARY_SETS = {"task": "binary", "positive": [1]}
 KINDS = {
@@ -91,7 +91,7 @@ def confidence_of(network, features_D, label):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_confidences_are_those_of_torchs_own_layers(make_shards, monkeypatch, kind):
-    monkeypatch.setattr("shadowmill.reconstruction.membership._HEADS_TOGETHER", 4)
+    monkeypatch.setattr("shadowmill.reconstruction.evaluation.membership._HEADS_TOGETHER", 4)
     paths, features_path = make_shards([3, 3], *KINDS[kind])
     store, features_nd = HeadStore(paths, features_path, "cpu"), read_features(features_path)
     features_nd = torch.from_numpy(features_nd.values_nd)

@@ -11,14 +11,13 @@ from shadowmill import storage
 from shadowmill.data.store import load
 from shadowmill.defenses.private import epsilon
 from shadowmill.errors import ArtefactError, ConfigError
-from shadowmill.reconstruction import reconstruct as module
-from shadowmill.reconstruction.head_batches import ExampleImages
-from shadowmill.reconstruction.images import to_bytes
-from shadowmill.reconstruction.reconstruct import nearest_mse
-from shadowmill.reconstruction.reconstructor_file import read_reconstructor
-from shadowmill.reconstruction.results import read_reconstructions
+from shadowmill.reconstruction.evaluation import reconstruct as module
+from shadowmill.reconstruction.evaluation.reconstruct import nearest_mse
+from shadowmill.reconstruction.evaluation.results import read_reconstructions
+from shadowmill.reconstruction.heads.shards import HeadStore
+from shadowmill.reconstruction.images import ExampleImages, to_bytes
+from shadowmill.reconstruction.reconstructor.files import read_reconstructor
 from shadowmill.reconstruction.sets import layout, split_examples
-from shadowmill.reconstruction.shards import HeadStore
 from shadowmill.reconstruction.statistics import read_statistics
 
 # With import-mode importlib, modules beside the tests are found through this.

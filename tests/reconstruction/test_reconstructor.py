@@ -11,17 +11,17 @@ import torch
 
 from shadowmill.data.store import load
 from shadowmill.errors import ArtefactError, ConfigError, Interrupted, TrainingError
-from shadowmill.reconstruction import reconstructor as module
-from shadowmill.reconstruction import reconstructor_trainer
-from shadowmill.reconstruction.head_batches import (
-    ExampleImages,
+from shadowmill.reconstruction.heads.shards import HeadStore
+from shadowmill.reconstruction.images import ExampleImages
+from shadowmill.reconstruction.reconstructor import trainer as steps_module
+from shadowmill.reconstruction.reconstructor import training as module
+from shadowmill.reconstruction.reconstructor.batches import (
     candidates,
 )
-from shadowmill.reconstruction.losses import soft_minimum, squared_errors
-from shadowmill.reconstruction.reconstructor_file import read_reconstructor
-from shadowmill.reconstruction.reconstructor_trainer import ReconstructorTrainer
+from shadowmill.reconstruction.reconstructor.files import read_reconstructor
+from shadowmill.reconstruction.reconstructor.losses import soft_minimum, squared_errors
+from shadowmill.reconstruction.reconstructor.trainer import ReconstructorTrainer
 from shadowmill.reconstruction.sets import layout
-from shadowmill.reconstruction.shards import HeadStore
 from shadowmill.reconstruction.statistics import read_statistics
 
 # With import-mode importlib, modules beside the tests are found through this.
@@ -116,7 +116,7 @@ def test_training_loss_is_the_mean_since_the_row_before(study, monkeypatch):
         losses.append(soft_minimum(errors).mean().item())
         return soft_minimum(errors)
 
-    monkeypatch.setattr(reconstructor_trainer, "soft_minimum", recorded)
+    monkeypatch.setattr(steps_module, "soft_minimum", recorded)
     study.train(reconstructor=RECONSTRUCTOR | {"steps": 120})
     found = [row[1] for row in read_reconstructor(study.model).curve]
     np.testing.assert_allclose(found, np.reshape(losses, (40, 3)).mean(axis=1), rtol=1e-6)
@@ -271,16 +271,16 @@ def test_statistics_of_other_heads_are_refused(study):
 def test_heads_of_other_settings_are_refused(study):
     heads = study.heads | {"epochs": 9}
     with pytest.raises(ArtefactError, match="what differs is settings"):
-        study.train(heads=heads)
+        study.train(settings={"heads": heads})
     with pytest.raises(ArtefactError, match="what differs is sets"):
-        study.train(sets=study.sets | {"seed": 9})
+        study.train(settings={"sets": study.sets | {"seed": 9}})
     with pytest.raises(ArtefactError, match="what differs is settings"):
-        study.train(heads=heads, reconstructor=RECONSTRUCTOR | {"stream": True})
+        study.train(RECONSTRUCTOR | {"stream": True}, {"heads": heads})
 
 
 def test_features_of_other_data_are_refused(study, other_study):
     with pytest.raises(ArtefactError, match=r"features of other data than those in .*others.h5"):
-        study.train(data_path=other_study().data)
+        study.train(data=other_study().data)
 
 
 @pytest.mark.parametrize(

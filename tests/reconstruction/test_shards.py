@@ -10,8 +10,9 @@ from shadowmill import storage
 from shadowmill.errors import ArtefactError, ConfigError, DataError, TrainingError
 from shadowmill.reconstruction.features import read_features
 from shadowmill.reconstruction.heads import flattened_size
+from shadowmill.reconstruction.heads.shards import HeadStore, read_shards, train_shard
+from shadowmill.reconstruction.heads.study import HeadStream
 from shadowmill.reconstruction.sets import draw_sets, layout
-from shadowmill.reconstruction.shards import HeadStore, HeadStream, read_shards, train_shard
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_made_again_it_is_the_same_to_the_last_bit(make_shard, kind):
 
 def test_chunks_leave_no_trace(make_shard, monkeypatch):
     whole = arrays_of(make_shard(materialise=True, name="whole")[0])
-    monkeypatch.setattr("shadowmill.reconstruction.head_trainer._HEADS_TOGETHER", 4)
+    monkeypatch.setattr("shadowmill.reconstruction.heads.study._HEADS_TOGETHER", 4)
     parts = arrays_of(make_shard(materialise=True, name="parts")[0])
     assert whole.keys() == parts.keys()
     for name, array in whole.items():
@@ -173,7 +174,7 @@ def test_chunks_leave_no_trace(make_shard, monkeypatch):
 def test_training_that_fails_leaves_the_older_shard(make_shard, heads_settings, monkeypatch):
     path, features, data = make_shard(num_heads=4)
     before = arrays_of(path)
-    monkeypatch.setattr("shadowmill.reconstruction.head_trainer._HEADS_TOGETHER", 2)
+    monkeypatch.setattr("shadowmill.reconstruction.heads.study._HEADS_TOGETHER", 2)
     heads = heads_settings | {"learning_rate": 1e30, "epochs": 60, "init_std": 1e10}
     with pytest.raises(TrainingError, match="learning_rate"):
         make_shard(num_heads=4, heads=heads, data_path=data, features_path=features)

@@ -6,7 +6,7 @@ import torch
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
-from shadowmill.reconstruction.shards import HeadStore, train_shard
+from shadowmill.reconstruction.heads.shards import HeadStore, train_shard
 from shadowmill.reconstruction.statistics import (
     Moments,
     Statistics,

@@ -8,7 +8,7 @@ import pytest
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
 from shadowmill.metrics.reconstruction import METHODS, rates_at_fprs, rates_at_thresholds
-from shadowmill.reconstruction.results import (
+from shadowmill.reconstruction.evaluation.results import (
     min_mse_of_members,
     read_membership,
     read_reconstructions,

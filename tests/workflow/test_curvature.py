@@ -86,11 +86,11 @@ def test_what_curvature_adds_to_lira_has_an_interval(ended):
 def test_scores_have_the_estimators_that_attacks_need(ended):
     folder = ended.results / "curvature_quickstart" / CELL / "scores"
     names = [f"curvature_{name}" for name in ("finite_difference", "trace", "frobenius")]
-    scores = read_scores([str(folder / "shadow-00.h5")], further=[*names, "max_phi"])
+    scores = read_scores([str(folder / "shadow-00.h5")], arrays=[*names, "max_phi"])
     for name in names:
-        assert scores.further[name].shape == scores.phi_MNA.shape == (8, 1797, 2)
+        assert scores[name].shape == scores["phi"].shape == (8, 1797, 2)
     # The most probable class is at least as probable as the true one.
-    assert (scores.further["max_phi"] >= scores.phi_MNA - 1e-5).all()
+    assert (scores["max_phi"] >= scores["phi"] - 1e-5).all()
 
 
 @pytest.mark.parametrize("study", SMALL[:2])

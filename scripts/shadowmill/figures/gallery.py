@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shadowmill.figures import style
-from shadowmill.reconstruction.results import read_reconstructions
+from shadowmill.reconstruction.evaluation.results import read_reconstructions
 
 _MAX_PICTURES = 10
 _PICTURE_INCHES = 0.58

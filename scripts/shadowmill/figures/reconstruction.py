@@ -31,7 +31,7 @@ from shadowmill.metrics.reconstruction import (
     logit_mse,
     ranking,
 )
-from shadowmill.reconstruction.results import (
+from shadowmill.reconstruction.evaluation.results import (
     Reconstructions,
     min_mse_of_members,
     read_reconstructions,

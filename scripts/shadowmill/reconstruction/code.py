@@ -26,4 +26,4 @@ def backbone_code(name: str) -> str:
 @cache
 def generator_code() -> str:
     """Digest of all code that builds the network of a reconstructor."""
-    return code_digest(["shadowmill.reconstruction.generator.build_generator"])
+    return code_digest(["shadowmill.reconstruction.reconstructor.generator.build_generator"])

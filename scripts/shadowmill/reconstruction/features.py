@@ -60,7 +60,7 @@ def extract(
 
     Args:
         data_path: the prepared data set, of images.
-        backbone_path: the network, as `pretraining.pretrain` writes it.
+        backbone_path: the network, as `backbones.training.pretrain` writes it.
         settings: with which the configuration has it made.
         output: HDF5 file to write: `features` (n, d) float32, and the attributes `data_digest`,
             `digest`, `backbone_identity` and `backbone_settings`.

@@ -5,8 +5,10 @@ Legend: B images, C channels, H × W pixels as stored, S × S pixels as wanted.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -61,3 +63,30 @@ def to_targets(images: Tensor, size: int) -> Tensor:
 def to_bytes(targets: Tensor) -> Tensor:
     """Images (B, C, S, S) of −1…1 as they are stored: (B, S, S, C) uint8, rounded."""
     return ((targets.float() + 1) * 127.5).round().clamp(0, 255).byte().movedim(-3, -1)
+
+
+class ExampleImages:
+    """The images of a data set on a device, as a reconstructor gives them."""
+
+    def __init__(
+        self, images: NDArray[np.uint8], image_size: int, device: torch.device | str
+    ) -> None:
+        """Move images to the device.
+
+        Args:
+            images: (n, H, W, C).
+            image_size: S.
+            device: where to.
+        """
+        self._images = torch.from_numpy(images).to(device)
+        self._size = image_size
+
+    @property
+    def num_channels(self) -> int:
+        """C."""
+        return self._images.shape[-1]
+
+    def targets(self, indices: NDArray[np.int64]) -> Tensor:
+        """Images (…, C, S, S) of −1…1, of the examples with these indices (…)."""
+        chosen = self._images[torch.from_numpy(indices.ravel()).to(self._images.device)]
+        return to_targets(chosen, self._size).unflatten(0, indices.shape)

@@ -21,7 +21,7 @@ from torch import Tensor
 from shadowmill import devices, progress, storage
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, digest, provenance
-from shadowmill.reconstruction.shards import HeadStore
+from shadowmill.reconstruction.heads.shards import HeadStore
 from shadowmill.seeds import generator
 
 log = logging.getLogger(__name__)

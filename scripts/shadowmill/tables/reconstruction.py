@@ -11,7 +11,7 @@ import pandas as pd
 from shadowmill.metrics.evaluation import CONFIDENCE
 from shadowmill.metrics.reconstruction import EMPIRICAL, Rate, rates_at_fprs, rates_at_thresholds
 from shadowmill.progress import bar
-from shadowmill.reconstruction.results import Reconstructions, read_reconstructions
+from shadowmill.reconstruction.evaluation.results import Reconstructions, read_reconstructions
 from shadowmill.tables import read_csv, write_csv
 
 FPRS = (0.001, 0.01, 0.1)

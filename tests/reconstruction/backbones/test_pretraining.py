@@ -14,7 +14,7 @@ from shadowmill.data.store import load
 from shadowmill.errors import ArtefactError, ConfigError, Interrupted, TrainingError
 from shadowmill.reconstruction.backbones.files import read_backbone
 from shadowmill.reconstruction.backbones.trainer import Pretrainer
-from shadowmill.reconstruction.pretraining import pretrain
+from shadowmill.reconstruction.backbones.training import pretrain
 
 
 def test_pretraining_learns(job):
@@ -128,7 +128,7 @@ def test_an_interrupted_job_goes_on_where_it_was(job, monkeypatch, caplog):
     pretrain(**job)
     undisturbed = read_backbone(job["output"])
     Path(job["output"]).unlink()
-    monkeypatch.setattr("shadowmill.reconstruction.pretraining.Pretrainer", _Signalling)
+    monkeypatch.setattr("shadowmill.reconstruction.backbones.training.Pretrainer", _Signalling)
     with pytest.raises(Interrupted, match="asked to stop at step 3 of 6"):
         pretrain(**job)
     assert not Path(job["output"]).exists()
@@ -146,7 +146,7 @@ def test_a_checkpoint_of_other_settings_is_left_aside(job, monkeypatch, caplog):
     caplog.set_level("INFO")
     job["settings"]["phases"] = TWO_PHASES
     with monkeypatch.context() as patch:
-        patch.setattr("shadowmill.reconstruction.pretraining.Pretrainer", _Signalling)
+        patch.setattr("shadowmill.reconstruction.backbones.training.Pretrainer", _Signalling)
         with pytest.raises(Interrupted):
             pretrain(**job)
     job["settings"]["seed"] = 1
@@ -161,7 +161,7 @@ def test_what_is_trained_is_kept_until_it_is_written(job, monkeypatch, caplog):
         raise OSError("no room left")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shadowmill.reconstruction.pretraining.write_backbone", fail)
+        patch.setattr("shadowmill.reconstruction.backbones.training.write_backbone", fail)
         with pytest.raises(OSError, match="no room left"):
             pretrain(**job)
     pretrain(**job)

@@ -70,7 +70,7 @@ class Pretrainer:
 
         Args:
             examples: to learn from.
-            settings: as for `pretraining.pretrain`.
+            settings: as for `backbones.training.pretrain`.
 
         Raises:
             ArtefactError: the weights to start from are missing, damaged, or of another network.

@@ -16,9 +16,8 @@ Adam. Settings of heads are a mapping:
 - `privacy`: None, or `noise_multiplier` σ, `max_grad_norm` C, `sample_rate` q and `delta`.
 """
 
-from shadowmill.reconstruction.heads.flatten import flattened_size, weights
-from shadowmill.reconstruction.heads.record import Heads
-from shadowmill.reconstruction.heads.settings import num_steps
+from shadowmill.reconstruction.heads.network import num_steps
+from shadowmill.reconstruction.heads.trained import Heads, flattened_size, weights
 from shadowmill.reconstruction.heads.training import train
 
 __all__ = ["Heads", "flattened_size", "num_steps", "train", "weights"]

@@ -1,13 +1,32 @@
-"""Losses of heads and their derivatives, in closed form, for many heads and each example.
+"""The network of a head: what follows from its settings, and its losses and their derivatives.
+
+All in closed form, for many heads and for each example.
 
 Legend: H heads, N examples of a set, J units of the first layer, O outputs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def num_units(settings: Mapping[str, Any]) -> int:
+    """J: units of the first layer, hidden ones or outputs."""
+    return settings["hidden"] or settings["outputs"]
+
+
+def num_steps(settings: Mapping[str, Any]) -> int:
+    """T: one step in each epoch; with privacy of sampling rate q, round(1/q)."""
+    privacy = settings["privacy"]
+    return settings["epochs"] * (round(1 / privacy["sample_rate"]) if privacy else 1)
+
+
+def kept_per_step(settings: Mapping[str, Any]) -> float:
+    """k: what weight decay leaves of a weight in one step of plain gradient descent."""
+    return 1 - settings["learning_rate"] * settings["weight_decay"]
 
 
 class Outer(NamedTuple):

@@ -21,8 +21,14 @@ import torch
 from torch import Tensor
 
 from shadowmill.reconstruction.heads.draws import Key, for_purpose, normals
-from shadowmill.reconstruction.heads.network import Gradients, Outer, Parameters
-from shadowmill.reconstruction.heads.settings import kept_per_step, num_steps, num_units
+from shadowmill.reconstruction.heads.network import (
+    Gradients,
+    Outer,
+    Parameters,
+    kept_per_step,
+    num_steps,
+    num_units,
+)
 from shadowmill.seeds import generator
 
 # Eigenvalues of K below this share of the largest are rounding errors: some examples are the same.

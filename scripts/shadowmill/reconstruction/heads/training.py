@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from shadowmill.errors import TrainingError
-from shadowmill.reconstruction.heads.dense import train_dense
+from shadowmill.reconstruction.heads.descent import train_dense, train_in_span
 from shadowmill.reconstruction.heads.draws import Key
-from shadowmill.reconstruction.heads.network import Criterion
-from shadowmill.reconstruction.heads.record import Heads
-from shadowmill.reconstruction.heads.settings import num_steps, num_units
-from shadowmill.reconstruction.heads.span import train_in_span
+from shadowmill.reconstruction.heads.network import Criterion, num_steps, num_units
+from shadowmill.reconstruction.heads.trained import Heads
 
 # Heads are trained so many at a time that about so many numbers are held for them. On a GPU each
 # operation takes a while to start, however few the heads.

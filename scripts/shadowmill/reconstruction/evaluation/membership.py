@@ -26,9 +26,9 @@ from shadowmill.metrics.ranking import auc
 from shadowmill.provenance import provenance
 from shadowmill.reconstruction import HEADS_VERSION
 from shadowmill.reconstruction.features import read_features
-from shadowmill.reconstruction.heads.settings import num_units
+from shadowmill.reconstruction.heads.network import num_units
+from shadowmill.reconstruction.heads.shards import HeadStore
 from shadowmill.reconstruction.sets import layout
-from shadowmill.reconstruction.shards import HeadStore
 from shadowmill.scores.statistics import logit_scaled_confidence
 
 log = logging.getLogger(__name__)

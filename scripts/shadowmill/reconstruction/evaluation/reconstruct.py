@@ -21,13 +21,12 @@ from shadowmill import devices, progress, storage
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import provenance
-from shadowmill.reconstruction.generator import Generator
-from shadowmill.reconstruction.head_batches import ExampleImages
 from shadowmill.reconstruction.heads import num_steps
-from shadowmill.reconstruction.held_out import HeldOutHeads
-from shadowmill.reconstruction.images import to_bytes
-from shadowmill.reconstruction.losses import squared_errors
-from shadowmill.reconstruction.reconstructor_file import ReconstructorFile, read_reconstructor
+from shadowmill.reconstruction.images import ExampleImages, to_bytes
+from shadowmill.reconstruction.reconstructor.files import ReconstructorFile, read_reconstructor
+from shadowmill.reconstruction.reconstructor.generator import Generator
+from shadowmill.reconstruction.reconstructor.held_out import HeldOutHeads
+from shadowmill.reconstruction.reconstructor.losses import squared_errors
 from shadowmill.reconstruction.sets import split_examples
 from shadowmill.reconstruction.statistics import read_statistics
 

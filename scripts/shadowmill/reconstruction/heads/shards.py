@@ -25,14 +25,11 @@ from shadowmill.errors import ArtefactError
 from shadowmill.provenance import provenance
 from shadowmill.reconstruction import HEADS_VERSION
 from shadowmill.reconstruction.features import read_features
-from shadowmill.reconstruction.head_trainer import Chunk, HeadTrainer, head_key
 from shadowmill.reconstruction.heads import Heads, flattened_size, weights
 from shadowmill.reconstruction.heads.draws import Key
+from shadowmill.reconstruction.heads.study import Chunk, HeadTrainer, head_key
 
 log = logging.getLogger(__name__)
-
-# Above all permutation seeds of shards.
-_FIRST_STREAMED_SEED = 10**9
 
 # What heads of the same study and split have in common.
 _SHARED = ("sets", "heads", "split", "features_digest")
@@ -291,50 +288,3 @@ class HeadStore:
         heads = Heads(**{name: tensor.to(device) for name, tensor in chosen.tensors().items()})
         features_BND = self._features_nd[torch.from_numpy(self.indices(rows)).to(device)]
         return weights(heads, features_BND, self._shards.keys(rows), self.settings)
-
-
-class HeadStream:
-    """Heads that are trained when they are asked for, on sets of the train split.
-
-    Attributes:
-        num_weights: D.
-        features_digest: of the features.
-    """
-
-    def __init__(
-        self,
-        features_path: str,
-        data_path: str,
-        sets: Mapping[str, Any],
-        heads: Mapping[str, Any],
-        device: torch.device | str,
-    ) -> None:
-        """Read features and labels.
-
-        Raises:
-            ArtefactError: a file is missing or damaged, or the features are of other data.
-            DataError: the data set knows no identities.
-            ConfigError: too few features for sets of this size.
-        """
-        self._trainer = HeadTrainer(features_path, data_path, sets, heads, device)
-        self.num_weights = self._trainer.num_weights
-        self.features_digest = self._trainer.features_digest
-
-    def fresh(self, chunk_number: int, count: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """Train heads that depend on the number of the chunk alone, not on other chunks.
-
-        Args:
-            chunk_number: 0, 1, …
-            count: heads; those of few are the first of those of many.
-
-        Returns:
-            (count, D) float32 weights, on the device, and (count, N) examples.
-
-        Raises:
-            DataError: the train split has too few examples for so many disjoint sets.
-            TrainingError: heads diverged.
-        """
-        seed = _FIRST_STREAMED_SEED + chunk_number
-        chunks = list(self._trainer.chunks("train", seed, count))
-        weights_BD = torch.cat([chunk.weights() for chunk in chunks])
-        return weights_BD, np.concatenate([chunk.indices_BN for chunk in chunks])

@@ -15,41 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shadowmill.reconstruction.images import to_targets
+from shadowmill.reconstruction.heads.shards import HeadStore
+from shadowmill.reconstruction.heads.study import HeadStream
+from shadowmill.reconstruction.images import ExampleImages
 from shadowmill.reconstruction.sets import Layout
-from shadowmill.reconstruction.shards import HeadStore, HeadStream
 from shadowmill.reconstruction.statistics import Statistics
 from shadowmill.seeds import generator
 
 # Streamed heads trained as one: few take nearly as long as many.
 _HEADS_TOGETHER = 512
-
-
-class ExampleImages:
-    """The images of a data set on a device, as a reconstructor gives them."""
-
-    def __init__(
-        self, images: NDArray[np.uint8], image_size: int, device: torch.device | str
-    ) -> None:
-        """Move images to the device.
-
-        Args:
-            images: (n, H, W, C).
-            image_size: S.
-            device: where to.
-        """
-        self._images = torch.from_numpy(images).to(device)
-        self._size = image_size
-
-    @property
-    def num_channels(self) -> int:
-        """C."""
-        return self._images.shape[-1]
-
-    def targets(self, indices: NDArray[np.int64]) -> Tensor:
-        """Images (…, C, S, S) of −1…1, of the examples with these indices (…)."""
-        chosen = self._images[torch.from_numpy(indices.ravel()).to(self._images.device)]
-        return to_targets(chosen, self._size).unflatten(0, indices.shape)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from shadowmill.errors import TrainingError
 from shadowmill.optimizer_state import load_optimizer_state, optimizer_state
-from shadowmill.reconstruction.generator import Generator
-from shadowmill.reconstruction.head_batches import Batches
-from shadowmill.reconstruction.held_out import HeldOutHeads
-from shadowmill.reconstruction.losses import (
+from shadowmill.reconstruction.reconstructor.batches import Batches
+from shadowmill.reconstruction.reconstructor.generator import Generator
+from shadowmill.reconstruction.reconstructor.held_out import HeldOutHeads
+from shadowmill.reconstruction.reconstructor.losses import (
     PerceptualDistance,
     candidate_errors,
     soft_minimum,

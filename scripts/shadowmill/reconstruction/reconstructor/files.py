@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
-from shadowmill.reconstruction.generator import Generator, build_generator
+from shadowmill.reconstruction.reconstructor.generator import Generator, build_generator
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ReconstructorFile:
         state: parameters and buffers of the network.
         interface: what it takes and gives.
         provenance: how it was made; with its `identity` and `settings`.
-        curve: rows of the learning curve, see `reconstructor.CURVE_COLUMNS`.
+        curve: rows of the learning curve, see `trainer.CURVE_COLUMNS`.
     """
 
     state: Mapping[str, Tensor]

@@ -16,10 +16,11 @@ from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError, ConfigError
 from shadowmill.reconstruction.features import Features, read_features
-from shadowmill.reconstruction.head_batches import ExampleImages, candidates
-from shadowmill.reconstruction.reconstructor_file import Interface
+from shadowmill.reconstruction.heads.shards import HeadStore
+from shadowmill.reconstruction.images import ExampleImages
+from shadowmill.reconstruction.reconstructor.batches import candidates
+from shadowmill.reconstruction.reconstructor.files import Interface
 from shadowmill.reconstruction.sets import layout
-from shadowmill.reconstruction.shards import HeadStore
 from shadowmill.reconstruction.statistics import Statistics
 
 
