@@ -10,6 +10,6 @@ with job(snakemake.log[0], snakemake.input):
         Cell(**snakemake.params.cell),
         attack=snakemake.params.attack,
         data_path=snakemake.input.data,
-        attack_path=snakemake.input.attack,
+        attack_path=snakemake.input.attack[0],
         output=snakemake.output[0],
     )

@@ -11,6 +11,6 @@ with job(snakemake.log[0], snakemake.input):
         attack=snakemake.params.attack,
         data_path=snakemake.input.data,
         score_paths=snakemake.input.scores,
-        attack_path=snakemake.input.attack,
+        attack_path=snakemake.input.attack[0],
         output=snakemake.output[0],
     )
