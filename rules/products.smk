@@ -2,6 +2,7 @@
 # stands in the output of the rule that makes it. All lists of such files follow from that.
 
 from collections.abc import Callable
+from inspect import cleandoc
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def made(path, of=each_cell, needs=""):
 def shown(path, caption, labels, **which):
     """The same of files of which the report tells."""
     _, owner, folder, name = path.split("/")
-    CAPTIONS[f"{owner}/{folder}/{name.split('.')[0].split('-')[0]}"] = caption
+    CAPTIONS[f"{owner}/{folder}/{name.split('.')[0].split('-')[0]}"] = cleandoc(caption)
     return report(
         made(path, **which),
         caption="report/caption.rst",
