@@ -5,9 +5,21 @@
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup quickstart report test test-slow lint benchmark gpu-check rulegraph keys upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
+# uv installs the same, faster. It does not read the settings of pip.
+UV := $(shell command -v uv 2>/dev/null)
+ifdef UV
+new_venv = $(UV) venv --quiet --seed --clear --python $(PYTHON) $(VENV)
+install = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet \
+	$(PIP_EXTRA_INDEX_URL:%=--extra-index-url % --index-strategy unsafe-best-match)
+else
+new_venv = $(PYTHON) -m venv $(VENV)
+install = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: help setup quickstart report test test-quick test-slow lint benchmark mutants gpu-check rulegraph keys upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -16,13 +28,18 @@ setup: $(INSTALLED)  ## create .venv with the package and the tested versions of
 
 $(INSTALLED): pyproject.toml envs/shadowmill.yaml
 	@command -v git >/dev/null || { echo "git is missing: install it first" >&2; exit 1; }
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 to 3.13, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), 3.11 to 3.13 is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 14))' || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), for which immutables, which Snakemake needs, has no wheel yet; 3.11 to 3.13 is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -n "$(UV)" || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)" >&2; exit 1; }
 	@echo "Setting up $(VENV): a few minutes and about 6 GB, mostly PyTorch"
-	$(PYTHON) -m venv $(VENV)
+	@$(new_venv)
 	@sed -n 's/^ *- \(.*==.*\)/\1/p' envs/shadowmill.yaml > $(VENV)/pins.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/pins.txt --editable '.[dev]'
+	@$(install) --constraint $(VENV)/pins.txt --editable .
+	@touch $@
+
+$(TOOLS): $(INSTALLED)
+	@$(install) --constraint $(VENV)/pins.txt --editable '.[dev]'
 	@touch $@
 
 STUDY ?= quickstart reconstruction_quickstart
@@ -38,13 +55,13 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 		&& test -z "$$(find $(STUDY:%=results/%/tables) $(STUDY:%=results/%/figures) -newer results/.reported)" \
 		|| { snakemake --quiet host --report results/report.html -- $(STUDY) && echo $(STUDY) > results/.reported; }
 
-test: $(INSTALLED)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
+test: $(TOOLS)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: $(INSTALLED)  ## the tests that take minutes each: outages and limits of Slurm, whole studies
+test-slow: $(TOOLS)  ## the tests that take minutes each: outages and limits of Slurm, whole studies
 	@OMP_NUM_THREADS=1 python -m pytest -m slow
 
-lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter
+lint: $(TOOLS)  ## formatting, style, and Snakemake's own linter
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
@@ -61,12 +78,13 @@ rulegraph: $(INSTALLED)  ## docs/rulegraph.svg, needs graphviz
 keys: $(INSTALLED)  ## docs/keys.md, the reference of all keys of the configuration
 	@PYTHONPATH=scripts python -m shadowmill.config.reference > docs/keys.md
 
-upgrade:  ## newest versions of everything into envs/shadowmill.yaml; run the tests afterwards
-	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	{ sed '/==/d' envs/shadowmill.yaml; $(VENV)/bin/python -m pip freeze --exclude-editable | sed 's/^/      - /'; } > $(VENV)/upgraded.yaml
-	mv $(VENV)/upgraded.yaml envs/shadowmill.yaml
-	@touch $(INSTALLED)
+# For the oldest Python, as all newer ones can have what that one can.
+upgrade: $(TOOLS)  ## newest versions of everything into envs/shadowmill.yaml; run the tests afterwards
+	@uv pip compile --quiet --no-header --no-annotate --extra dev --python-version 3.11 \
+		--output-file $(VENV)/upgraded.txt --upgrade pyproject.toml
+	@{ sed '/==/d' envs/shadowmill.yaml; sed 's/^/      - /; s/+[a-z0-9.]*$$//' $(VENV)/upgraded.txt; } > $(VENV)/upgraded.yaml
+	@mv $(VENV)/upgraded.yaml envs/shadowmill.yaml
+	@$(MAKE) --no-print-directory setup
 
 slurm-sandbox:  ## start a private Slurm cluster of four emulated nodes on this machine
 	@scripts/slurm_sandbox.sh start
