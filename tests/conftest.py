@@ -19,3 +19,6 @@ def device(request):
 def pytest_collection_modifyitems(items):
     """The longest first, so that no process is left alone with them at the end."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)
+    for item in items:
+        if "workflow" in item.path.parts:
+            item.add_marker("long")

@@ -25,6 +25,7 @@ def hold():
     return process, int(process.stdout.readline())
 
 
+@pytest.mark.long
 def test_jobs_take_different_gpus_and_give_them_back_when_they_end(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     first, first_index = hold()

@@ -41,6 +41,7 @@ ARGUMENTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", ARGUMENTS)
 def test_a_part_measures(part):
     found = gpu_parts.PARTS[part](**ARGUMENTS[part])

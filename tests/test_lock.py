@@ -155,6 +155,7 @@ except BusyError:
 """
 
 
+@pytest.mark.long
 def test_of_many_one_takes_over_a_void_lock(tmp_path):
     folder = taken(tmp_path, started=1.0)
     command = [sys.executable, "-c", RACE, str(folder)]

@@ -291,6 +291,7 @@ def copied(tmp_path, monkeypatch):
 SOME = ("lira_online", "rmia_online", "nn", "loss", "attack_p")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "old", "new", "attacks"),
     [
@@ -313,6 +314,7 @@ def test_an_edit_redoes_the_attacks_that_are_computed_with_it(copied, name, old,
     assert {a for a in SOME if copied.digest(attack_rows(a)) != before[a]} == attacks
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("script", "fields"),
     [

@@ -39,6 +39,7 @@ def test_other_weights_are_those_of_the_plain_network(name):
         assert torch.equal(value, plain[key])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAMILIES)
 def test_per_example_gradients_add_up(name):
     network, inputs, labels = built(name)

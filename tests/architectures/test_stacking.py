@@ -45,6 +45,7 @@ def step_alone(module, inputs, labels):
     return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_stacked_step_equals_each_alone(name):
     modules, inputs, labels = networks(name)

@@ -47,6 +47,7 @@ def test_operations_are_listed_with_settings_and_shapes():
     assert found[-1].endswith("-> 2x5")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_has_one_whatever_its_weights(name):
     shape = (12,) if ARCHITECTURES[name].kind == "tabular" else (3, 32, 32)

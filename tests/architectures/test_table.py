@@ -104,6 +104,7 @@ def test_number_of_parameters_of_the_mlp():
     assert num_parameters(built_without_weights("mlp", (600,), 100)) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", [8, 28, 32, 64])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", IMAGE)

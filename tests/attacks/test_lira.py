@@ -157,6 +157,7 @@ def test_equals_slow_definition(mode, location, dtype):
     np.testing.assert_allclose(score_TN, slow_lira(bank, phi_TNA, mode, location), rtol=1e-11)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("num_models", [8, 64])
 @pytest.mark.parametrize("location", LOCATIONS)

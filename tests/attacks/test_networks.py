@@ -132,6 +132,7 @@ def test_inputs_of_the_second_model():
     np.testing.assert_array_equal(found[:, 2], np.arange(3) == bank["labels"][3])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_what_tells_members(kind, monkeypatch):
     monkeypatch.setattr(networks, "EPOCHS", 15)
@@ -143,6 +144,7 @@ def test_learns_what_tells_members(kind, monkeypatch):
         assert auc(score_N, member_N) > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_finds_nothing_where_there_is_nothing(kind, monkeypatch):
     monkeypatch.setattr(networks, "EPOCHS", 6)

@@ -111,6 +111,7 @@ def test_gaussian_divides_by_the_spread():
     assert 0.5 < score_N[wide_N].std() / score_N[~wide_N].std() < 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
 def test_pinball_levels_are_those_of_nonmembers(level):
     bank, _ = planted(6000, 6000)
@@ -139,6 +140,7 @@ def test_the_class_alone_helps(attack):
     assert auc(attack(bank, bank)[0], bank.member_MN[0]) > 0.8 > 0.6 > auc(phi_N, bank.member_MN[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("attack", BOTH)
 @pytest.mark.parametrize("num_population", [0, 1000])
 def test_null_bank_scores_chance(attack, num_population):
@@ -178,6 +180,7 @@ def test_with_a_population_the_pool_is_not_learnt_from(attack):
     np.testing.assert_array_equal(attack(bank, moved)[0, 1::2], score_N[1::2])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["quantile_gaussian", "quantile_pinball"])
 @pytest.mark.parametrize("num_population", [0, 300])
 def test_leave_one_out_is_each_shadow_by_itself(name, num_population):

@@ -60,6 +60,7 @@ def few_epochs(monkeypatch):
     monkeypatch.setattr(networks, "EPOCHS", 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if not attack.max_folds])
 def test_every_shadow_as_target_is_the_loop(name):
     attack, bank = ATTACKS[name], make_bank(8)
@@ -109,6 +110,7 @@ def test_smallest_bank_that_the_table_promises(name):
         assert not np.isinf(score).any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ATTACKS)
 def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(name, executed, hangs_on):
     attack, bank, targets = quick(ATTACKS[name]), make_bank(8), make_bank(2, seed=1)
@@ -117,6 +119,7 @@ def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(name, executed,
     assert ran <= hangs_on(name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ATTACKS)
 def test_null_gives_one_half(name):
     attack, bank = quick(ATTACKS[name]), make_bank(32, 400)
@@ -126,6 +129,7 @@ def test_null_gives_one_half(name):
     assert auc(score_MN[used_MN], bank.member_MN[used_MN]) == pytest.approx(0.5, abs=0.025)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name not in NETWORK_ATTACKS])
 def test_members_score_higher(name):
     bank, targets = make_bank(16, 400, shift=1.5), make_bank(2, 400, shift=1.5, seed=1)

@@ -27,6 +27,7 @@ def of_heads(data, num_examples):
     return 0.5, 2 * epochs, num_examples**-1.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("heads", "sigma", "expected"),
     [(heads, s, e) for heads, row in PUBLISHED.items() for s, e in row.items()],
@@ -52,6 +53,7 @@ def test_without_sampling_epsilon_is_that_of_the_gaussian_mechanism(sigma):
     assert exact <= bound <= exact + max(0.02, 0.002 * exact)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("target", "rate", "steps", "delta"),
     [
@@ -78,6 +80,7 @@ def test_no_noise_is_no_privacy():
     assert epsilon(0.01, 0.5, 10, 1e-5) == math.inf
 
 
+@pytest.mark.long
 def test_epsilon_is_never_negative():
     """So much noise that δ alone covers the difference."""
     assert epsilon(1000.0, 0.5, 64, 0.08) == 0

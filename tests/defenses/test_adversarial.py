@@ -38,6 +38,7 @@ def networks():
     return trained([1, 2], 120)
 
 
+@pytest.mark.long
 def test_they_learn_to_separate_members(networks):
     fresh = AttackNetworks([1, 2], CLASSES, CPU)
     member, other = batch(2, 200, 77, 5.0), batch(2, 200, 78, 0.0)
@@ -47,6 +48,7 @@ def test_they_learn_to_separate_members(networks):
     assert (networks.gain(*other) < -1.5).all()
 
 
+@pytest.mark.long
 def test_the_label_counts():
     """Members are certain of their labels, others of another: posteriors alone do not tell."""
     stack = AttackNetworks([1], CLASSES, CPU)

@@ -43,6 +43,7 @@ def areas_of(paths):
     return {attack: roc_auc_score(member, score) for attack, (score, member) in rankings.items()}
 
 
+@pytest.mark.long
 def test_valid_files_the_same_every_time(attack_paths, tmp_path):
     check_twice(lambda outputs: attacks.plot(CELL, attack_paths, outputs), tmp_path)
 
@@ -69,6 +70,7 @@ def test_attacks_are_named_with_their_auc_the_largest_first(drawn, attack_paths)
     assert [text.get_text() for text in legend.get_texts()] == [*expected, "chance"]
 
 
+@pytest.mark.long
 def test_curves_are_the_counts(drawn, attack_paths):
     attacks.plot(CELL, attack_paths, [])
     titles = [label.rpartition(" (")[0] for label in labels_of(drawn[0].axes[0])]

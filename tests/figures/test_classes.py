@@ -58,11 +58,13 @@ def dots_of(panel):
     return dict(zip(*panel.containers[0].lines[0].get_data()[::-1], strict=True))
 
 
+@pytest.mark.long
 def test_valid_files_the_same_every_time(table_path, pruned_cells, tmp_path):
     path = table_path(pruned_cells)
     check_twice(lambda outputs: classes.plot(path, {}, outputs), tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_classes", [2, 10, 30])
 def test_texts_neither_overlap_nor_are_cut_off(drawn, table_path, cells, names_path, num_classes):
     classes.plot(table_path(cells, num_classes), {"digits": names_path}, [])

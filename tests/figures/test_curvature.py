@@ -136,6 +136,7 @@ def test_layout_of_extremes(drawn, data_path, scores):
     check_layout(drawn[0], narrowest=0.8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data_path", ["image"], indirect=True)
 def test_valid_extremes_the_same_every_time(data_path, scores, tmp_path):
     check_twice(
@@ -199,6 +200,7 @@ def test_layout_of_subset_sizes(drawn, write_sizes, options):
     assert len(panels_of(drawn[0])) == 2 * len(options.get("variants", "1"))
 
 
+@pytest.mark.long
 def test_valid_subset_sizes_the_same_every_time(write_sizes, tmp_path):
     path = write_sizes()
     check_twice(lambda outputs: curvature.plot_subset_sizes(path, NAMES, outputs), tmp_path)
@@ -319,6 +321,7 @@ def test_layout_of_epsilons(drawn, write_epsilons, options):
     check_layout(drawn[0])
 
 
+@pytest.mark.long
 def test_valid_epsilons_the_same_every_time(write_epsilons, tmp_path):
     path = write_epsilons()
     check_twice(lambda outputs: curvature.plot_epsilon(path, NAMES, outputs), tmp_path)

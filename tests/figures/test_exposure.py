@@ -47,11 +47,13 @@ def offsets_of(panel):
     return hexagons.get_offsets(), hexagons.get_array()
 
 
+@pytest.mark.long
 def test_valid_files_the_same_every_time(table_path, pruned_cells, tmp_path):
     path = table_path(pruned_cells)
     check_twice(lambda outputs: exposure.plot(path, outputs), tmp_path)
 
 
+@pytest.mark.long
 def test_texts_neither_overlap_nor_are_cut_off(drawn, table_path, cells):
     exposure.plot(table_path(cells), [])
     check_layout(drawn[0], narrowest=1.2)
@@ -114,6 +116,7 @@ def test_outliers_lie_on_the_border(drawn, write_examples, pruned_cells):
     assert centres.max() < 6
 
 
+@pytest.mark.long
 def test_colours_mean_the_same_in_all_panels_and_axes_are_alike(drawn, table_path, pruned_cells):
     exposure.plot(table_path(pruned_cells), [])
     panels = panels_of(drawn[0])

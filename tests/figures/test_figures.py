@@ -41,12 +41,14 @@ KINDS = ["leakage", "accuracy", "tradeoff", "roc"]
 # Files.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_valid_files_with_something_on_them_the_same_every_time(draw, cells, tmp_path, kind):
     some = [cell for cell in cells if cell.dataset == "digits"]
     check_twice(lambda outputs: draw(kind, some, outputs), tmp_path)
 
 
+@pytest.mark.long
 def test_valid_files_of_examples_the_same_every_time(example_files, tmp_path):
     check_twice(lambda outputs: examples.plot(**example_files, outputs=outputs), tmp_path)
 
@@ -67,18 +69,21 @@ def test_a_failing_figure_leaves_no_file(tmp_path, draw, pruned_cells, monkeypat
 # Layout: what a reader needs is on the page, and nothing lies on top of something else.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_texts_neither_overlap_nor_are_cut_off(drawn, draw, cells, kind):
     draw(kind, cells)
     check_layout(drawn[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_of_a_single_setting_has_room_too(drawn, draw, defended_cells, kind):
     draw(kind, [cell for cell in defended_cells if cell.dataset == "digits"])
     check_layout(drawn[0])
 
 
+@pytest.mark.long
 def test_texts_of_examples_neither_overlap_nor_are_cut_off(drawn, example_files):
     examples.plot(**example_files, outputs=[])
     check_layout(drawn[0], narrowest=0.9)
@@ -178,6 +183,7 @@ def test_few_non_members_still_leave_a_decade(drawn, write_attacks, defended_cel
     assert drawn[0].axes[0].get_xlim() == drawn[0].axes[0].get_ylim() == (0.1, 1)
 
 
+@pytest.mark.long
 def test_the_roc_says_how_many_shadows_did_not_converge(drawn, write_attacks, cells, tmp_path):
     paths = write_attacks(cells)
     identity = "study,dataset,architecture,variant,method,sparsity,defense,strength"

@@ -49,11 +49,13 @@ def cells_shown(figure, panel):
     return found
 
 
+@pytest.mark.long
 def test_valid_files_the_same_every_time(table_path, cells, tmp_path):
     path = table_path([cell for cell in cells if cell.dataset == "digits"])
     check_twice(lambda outputs: heatmap.plot(path, outputs), tmp_path)
 
 
+@pytest.mark.long
 def test_texts_neither_overlap_nor_are_cut_off(drawn, table_path, cells):
     heatmap.plot(table_path(cells), [])
     check_layout(drawn[0])

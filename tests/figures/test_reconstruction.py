@@ -55,6 +55,7 @@ def write(tmp_path):
 # ROC.
 
 
+@pytest.mark.long
 def test_roc_files(write, tmp_path):
     path = write()
     check_twice(lambda outputs: figures.plot_roc(path, outputs), tmp_path)
@@ -101,6 +102,7 @@ def test_min_mse_files_and_layout(drawn, write, thresholds):
     assert len(labels_of(panel)) == 3 + len(marked)
 
 
+@pytest.mark.long
 def test_min_mse_written(write, tmp_path):
     path = write(groups=1)
     check_twice(lambda outputs: figures.plot_min_mse(path, {"p": 0.05}, outputs), tmp_path)
@@ -244,6 +246,7 @@ def test_a_few_members_make_fewer_parts(drawn, write, tmp_path):
     assert len([x for x in panels_of(drawn[0])[0].get_lines() if x.get_marker() == "o"]) == 1
 
 
+@pytest.mark.long
 def test_membership_files(write, write_members, tmp_path):
     path = write_members()[0]
     check_twice(lambda outputs: figures.plot_membership(path, write(), outputs), tmp_path)

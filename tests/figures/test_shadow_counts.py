@@ -40,11 +40,13 @@ def plot(path, outputs=()):
     shadow_counts.plot(path, list(ATTACKS), outputs)
 
 
+@pytest.mark.long
 def test_valid_files_the_same_every_time(table_path, pruned_cells, tmp_path):
     path = table_path(pruned_cells[:1])
     check_twice(lambda outputs: plot(path, outputs), tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", [NAMES, NAMES[:1]], ids=["all", "one"])
 def test_texts_neither_overlap_nor_are_cut_off(drawn, table_path, cells, names):
     plot(table_path(cells, names, COUNTS[:4]))

@@ -32,6 +32,7 @@ def test_learning_curve(drawn, tmp_path):
     assert [p.get_ylim()[0] for p in (loss, validation)] == [0, 0]
 
 
+@pytest.mark.long
 def test_learning_curve_files(tmp_path):
     row = {"step": 1, "train_loss": 0.5, "validation_min_mse": 1, "validation_null_min_mse": 2}
     write_csv(tmp_path / "curve.csv", pd.DataFrame([row, row | {"step": 2}]))

@@ -104,6 +104,7 @@ def test_fpr_that_only_the_pool_resolves():
     assert np.isfinite(result["auc", "mean"]).all()
 
 
+@pytest.mark.long
 def test_covers_when_examples_differ():
     """Half of the examples leak (d = 3), half do not: which ones are drawn is most of the noise."""
     rng = np.random.default_rng(0)

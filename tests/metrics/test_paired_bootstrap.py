@@ -88,6 +88,7 @@ def test_a_difference_is_found_and_its_sign_told():
         assert sign * found.high > 0
 
 
+@pytest.mark.long
 def test_coverage_where_nothing_differs():
     """Twice the same distribution: 95 % intervals hold 0, and 5 % of p-values are below 0.05.
 
@@ -105,6 +106,7 @@ def test_coverage_where_nothing_differs():
     assert np.median([found.p_value for found in results]) < 0.8
 
 
+@pytest.mark.long
 def test_coverage_where_examples_differ():
     """Half of the examples leak in one variant only: AUC Φ(√2) there, ½ (Φ(√2) + ½) here."""
     rng = np.random.default_rng(0)

@@ -209,6 +209,7 @@ def test_a_single_group_has_exact_limits_at_thresholds_and_none_over_groups():
         assert np.isnan((rate.low_groups, rate.high_groups)).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_intervals_cover_the_truth(method):
     truth = Gaussians(-3.6, 0.7, -2.5, 0.7)  # equal widths: all three have the same true rate

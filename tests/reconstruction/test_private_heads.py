@@ -120,6 +120,7 @@ def assert_same_moments(one_HD, other_HD, deviations=5.0):
 
 # With one step, weights are linear in that step's gradient; later ones depend on them through all
 # of the logits.
+@pytest.mark.long
 @pytest.mark.parametrize("epochs", [1, 3])
 @pytest.mark.parametrize("features_ND", [FEATURES_ND, DUPLICATES_ND], ids=["distinct", "same"])
 @pytest.mark.parametrize("kind", KINDS)

@@ -55,6 +55,7 @@ def other_study(tmp_path, write_data, write_features, sets_settings, heads_setti
 # Learning
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [
@@ -91,6 +92,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("steps", "rows"), [(20, 20), (50, 50), (51, 26), (120, 40)])
 def test_learning_curve(study, steps, rows):
     study.train(reconstructor=RECONSTRUCTOR | {"steps": steps})
@@ -210,6 +212,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 # In the middle of a row of the learning curve, at its end, before the last step.
+@pytest.mark.long
 @pytest.mark.parametrize("stop", [1, 30, 53])
 def test_resumed_equals_uninterrupted(study, monkeypatch, caplog, kind, stop):
     caplog.set_level("INFO")

@@ -235,6 +235,7 @@ def test_all_estimators_at_once_equal_each_alone():
         torch.testing.assert_close(alone[name], whole[name], rtol=0, atol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "group_norm"),
     [
@@ -284,6 +285,7 @@ def scored(models, tmp_path_factory):
 
 
 # With BatchNorm, the running statistics must be those of each model itself.
+@pytest.mark.long
 @pytest.mark.parametrize(("architecture", "epochs"), [("small_convnet", 10), ("resnet20", 4)])
 def test_files_hold_what_each_model_says_alone(tmp_path, architecture, epochs):
     models = train(tmp_path / "made", settings_of(architecture=architecture, epochs=epochs))

@@ -96,6 +96,7 @@ def check_against_one_by_one(models, tmp_path, pool_size=POOL):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "kind"),
     [

@@ -24,6 +24,7 @@ def table(tmp_path_factory):
     return read_csv(path)
 
 
+@pytest.mark.long
 def test_there_is_a_row_for_each_published_budget(table):
     assert table.columns.tolist() == COLUMNS
     assert table.groupby(["data", "num_examples"], sort=False).size().to_dict() == {

@@ -111,6 +111,7 @@ def wait_for(path, process, seconds=60):
         time.sleep(0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stacking", "number"),
     [

@@ -36,6 +36,7 @@ def make(request, digits):
         yield make
 
 
+@pytest.mark.long
 def test_a_resumed_model_takes_the_next_step(make):
     stack = make()
     assert {tensor.device for tensor in stack.parameters.values()} == {DEVICE}

@@ -32,6 +32,7 @@ def data_of(settings, digits):
     return features(digits) if settings["architecture"] == "mlp" else digits
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", TRAININGS)
 def test_a_model_of_a_stack_equals_the_model_alone(digits, kind):
     settings = TRAININGS[kind]
@@ -45,6 +46,7 @@ def test_a_model_of_a_stack_equals_the_model_alone(digits, kind):
     check_masks(together.state, together.masks, settings["pruning"], "a test model")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [kind for kind in TRAININGS if kind != "dense"] + [*PRIVATE])
 def test_it_is_not_the_plain_training(digits, kind):
     settings = TRAININGS.get(kind) or PRIVATE[kind]
@@ -115,6 +117,7 @@ def test_privacy_is_that_of_the_steps_taken(digits):
     assert stopped.facts["privacy"]["epsilon"] == pytest.approx(epsilon(1.0, rate, taken, 1e-3))
 
 
+@pytest.mark.long
 def test_noise_from_a_target_epsilon(digits):
     defense = DP_SGD | {"strength": "epsilon", "value": 4.0}
     model = trained(make_specs(1), settings_of(PRUNING["dense"], defense=defense), digits).final(0)
@@ -159,6 +162,7 @@ def overfitted(digits):
     return plain, gap
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "defense",
     [

@@ -84,6 +84,7 @@ def test_model_in_a_stack_equals_the_model_alone(digits, pruning):
     np.testing.assert_allclose(stacked.history["loss"], alone.history["loss"], rtol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["dense", "dpf"])
 def test_batchnorm_statistics_of_a_stack_equal_those_alone(digits, method):
     specs = make_specs(2, num_members=16)

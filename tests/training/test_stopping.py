@@ -69,6 +69,7 @@ def test_state_round_trip():
         assert torch.equal(resumed.best(index)["w"], whole.best(index)["w"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["dense", "static", "dpf"])
 def test_a_model_of_a_stack_stops_as_it_does_alone(digits, method):
     specs = make_specs(6, num_validation=20)

@@ -181,6 +181,7 @@ def test_resumed_equals_uninterrupted(digits, tmp_path, stop_at):
     assert_equal_trainings(resumed(make, stop_at, tmp_path), undisturbed)
 
 
+@pytest.mark.long
 def test_resumed_equals_uninterrupted_with_batch_norm_and_random_layers(digits, tmp_path):
     data = few(digits, 60, pool_size=48)
     phase = PHASE | {"batch_size": 16}
