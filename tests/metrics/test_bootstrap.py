@@ -154,10 +154,6 @@ def test_the_order_of_the_models_changes_no_value():
             {"nonmember_MN": np.ones((3, 10), dtype=np.int8)},
             "expected one shape .* and bool labels",
         ),
-        ({"fprs": [0.1, 1.5]}, "FPR is 1.5, expected more than 0"),
-        ({"fprs": [0]}, "FPR is 0, expected more than 0"),
-        ({"replicates": 1}, "replicates is 1, expected at least 2"),
-        ({"confidence": 95}, "confidence is 95, expected"),
     ],
 )
 def test_errors(change, message):
