@@ -1,6 +1,6 @@
 """Which small faults in the code would no test notice? Mutants, one at a time: `make mutants`.
 
-A mutant is a copy of the package with one change: a comparison, a sign, a constant, a condition or a
+A mutant is a copy of the package with one change: a comparison, a sign, a constant, a condition, a
 returned value. The tests of its module are run on the copy. A mutant that passes them all survives:
 a test is missing, or the code has no effect. The checkout itself is never changed.
 """
