@@ -7,7 +7,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup quickstart report test test-slow lint benchmark gpu-check rulegraph keys upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
+.PHONY: help setup quickstart report test test-slow lint benchmark mutants gpu-check rulegraph keys upgrade slurm-sandbox slurm-sandbox-stop slurm-cleanup
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -51,6 +51,9 @@ lint: $(INSTALLED)  ## formatting, style, and Snakemake's own linter
 
 benchmark: $(INSTALLED)  ## speed, as ratios measured in one run
 	@python benchmarks/run.py
+
+mutants: $(INSTALLED)  ## small faults in the code, one at a time: which would no test notice? a quarter of an hour
+	@python benchmarks/mutants.py
 
 gpu-check:  ## tests and speed of a GPU, on the torch that this machine has, into results/gpu-check.json
 	@PYTHONPATH=scripts$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/gpu_check.py

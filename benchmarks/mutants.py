@@ -166,7 +166,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, Callable
                     lambda i=index, n=negated: node.ifs.__setitem__(i, n),
                 )
     for child in _children(node):
-        yield from _changes(child)
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _changes(child)
 
 
 def _words(op: ast.AST, other: type[ast.AST]) -> str:
@@ -184,8 +185,6 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
     """All parts that do something: no type hints, no wording, no checks for the reader's sake."""
     match node:
         case ast.Raise() | ast.JoinedStr() | ast.Assert():
-            return
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return
         case ast.Call(func=ast.Name(id=name)) if name.endswith("Error"):
             return
