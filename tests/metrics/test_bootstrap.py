@@ -144,7 +144,6 @@ def test_the_order_of_the_models_changes_no_value():
     ("change", "message"),
     [
         ({"scores_MN": np.zeros((3, 9))}, r"scores have shape \(3, 9\)"),
-        ({"scores_MN": np.full((3, 10), np.nan)}, "score of model 0 for example 0 is NaN"),
         (
             {"member_MN": np.ones((3, 10), dtype=bool)},
             r"models \[0, 1, 2\] of 3 have no non-member",

@@ -82,8 +82,7 @@ def two_way_bootstrap(
         one model may be within reach of the pool.
 
     Raises:
-        ValueError: shapes that differ, NaN scores, a model without members or without
-            non-members.
+        ValueError: shapes that differ, a model without members or without non-members.
     """
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
     _require_valid(scores_MN, member_MN, nonmember_MN)
@@ -252,13 +251,6 @@ def _require_valid(scores_MN: Float, member_MN: Bool, nonmember_MN: Bool) -> Non
             f"scores have shape {scores_MN.shape}, labels {member_MN.shape} {member_MN.dtype} and "
             f"{nonmember_MN.shape} {nonmember_MN.dtype}, expected one shape (models, examples) "
             "and bool labels; select the same models and examples for all"
-        )
-    missing_MN = np.isnan(scores_MN) & (member_MN | nonmember_MN)
-    if missing_MN.any():
-        model, example = np.argwhere(missing_MN)[0]
-        raise ValueError(
-            f"score of model {model} for example {example} is NaN, expected a number; "
-            "rerun the attack, or leave the example out of both labels"
         )
     for label, role_MN in (("member", member_MN), ("non-member", nonmember_MN)):
         if not role_MN.any(axis=1).all() or not role_MN.size:
