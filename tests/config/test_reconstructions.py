@@ -237,6 +237,11 @@ FAULTS = {
         f"{R}.home.train_heads.per_seed: 6001 heads of 10 examples each (class size 1) need 60010 "
         "different ones, and mnist has 60000 for train heads. Give fewer",
     ),
+    "more heads than test heads leave": (
+        {f"{R}.drawn.train_heads.per_seed": 400, f"{R}.drawn.sweep": ...},
+        f"{R}.drawn.train_heads.per_seed: 400 heads of 3 examples each (class size 1) need 1200 "
+        "different ones, and digits has 1078 for train heads. Give fewer",
+    ),
     "more test heads than set aside": (
         {f"{R}.drawn.test_heads": 400, f"{R}.drawn.sweep": ...},
         f"{R}.drawn.test_heads: 400 heads of 3 examples each (class size 1) need 1200 different "

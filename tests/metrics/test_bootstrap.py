@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from shadowmill.metrics import ranking
-from shadowmill.metrics.bootstrap import two_way_bootstrap
+from shadowmill.metrics import bootstrap, ranking
+from shadowmill.metrics.bootstrap import class_bootstrap, paired_bootstrap, two_way_bootstrap
 from shadowmill.metrics.resampling import draw_weights
 
 FPRS = [0.1, 0.2]
@@ -166,3 +166,34 @@ def test_errors(change, message):
     }
     with pytest.raises(ValueError, match=message):
         two_way_bootstrap(**arguments | change)
+
+
+ONE = (np.zeros((1, 4)), np.array([[True, False, True, False]]))
+# Of the first, a mean of 0.8 is a bias of -0.1 and the quantiles are 0.61 and 0.99.
+HIGH, LOW = (0.9, 0.71, 1), (0.1, 0, 0.29)
+
+
+@pytest.mark.parametrize(
+    ("call", "value_J", "expected"),
+    [
+        (lambda: two_way_bootstrap(*ONE, [], 2, 0), [0.9, 0.1], [HIGH, LOW]),
+        (
+            lambda: class_bootstrap(*ONE, np.array([0, 0, 1, 1]), [], 2, 0)[0],
+            [0.9, 0.1],
+            [HIGH, LOW],
+        ),
+        (
+            lambda: paired_bootstrap(ONE[0], *ONE, [], 2, 0),
+            [0.9, 0.0, 0.0, 0.9],
+            [HIGH, (-0.9, -1, -0.71)],
+        ),
+    ],
+)
+def test_limits_stay_within_what_is_possible(monkeypatch, call, value_J, expected):
+    value_J1 = np.array(value_J)[:, None]
+    higher_J1, lower_J1 = (
+        np.where(value_J1 == 0, 0, np.where(value_J1 == 0.9, *at)) for at in ((1, 0), (0.6, 0.4))
+    )
+    replicates = np.array([higher_J1, lower_J1])
+    monkeypatch.setattr(bootstrap, "resample", lambda *_: (value_J1, replicates))
+    assert [each[:3] for each in call().values()] == [pytest.approx(each) for each in expected]

@@ -270,12 +270,12 @@ def test_membership_of_unequal_or_no_length(write_members, shape):
 
 def test_the_summary_has_a_row_for_each_setting(write, tmp_path):
     tables = []
-    for setting in ("one", "two"):
+    for setting in ("two", "one"):  # in the order of the table
         tables.append(str(tmp_path / f"{setting}.csv"))
         reconstruction.tabulate(write(), {}, tables[-1], **IDENTITY | {"setting": setting})
     concatenate(tables, str(tmp_path / "all.csv"))
     _, head, *rows = reconstruction.summarise(str(tmp_path / "all.csv")).splitlines()
     assert head.endswith("TPR at 1% FPR TPR at 10% FPR")
     counted = read_csv(tables[0]).query("method == 'empirical' and fpr == 0.01").iloc[0]
-    assert [row.split()[0] for row in rows] == ["one", "two"]
+    assert [row.split()[0] for row in rows] == ["two", "one"]
     assert f"{counted['tpr']:.0%} [{counted['tpr_lower']:.0%}" in rows[0]

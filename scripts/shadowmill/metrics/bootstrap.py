@@ -88,8 +88,7 @@ def two_way_bootstrap(
     _require_valid(scores_MN, member_MN, nonmember_MN)
     measures = [of(scores_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
-    low_JS, high_JS, _ = _spread(value_JS, value_RJS, confidence)
-    low_JS, high_JS = np.clip(low_JS, 0, 1), np.clip(high_JS, 0, 1)
+    low_JS, high_JS, _ = _spread(value_JS, value_RJS, confidence, least=0)
     return {
         (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -145,10 +144,10 @@ def paired_bootstrap(
     half = len(_AGGREGATES)
     value_JS = value_JS[:half] - value_JS[half:]
     value_RJS = value_RJS[:, :half] - value_RJS[:, half:]
-    low_JS, high_JS, error_JS = _spread(value_JS, value_RJS, confidence)
+    low_JS, high_JS, error_JS = _spread(value_JS, value_RJS, confidence, least=-1)
     # The smallest positive number in place of no spread at all: 0 / 0 must be 0, not NaN.
     p_JS = 2 * ndtr(-np.abs(value_JS) / np.maximum(error_JS, np.finfo(np.float64).tiny))
-    parts = (value_JS, np.clip(low_JS, -1, 1), np.clip(high_JS, -1, 1), p_JS)
+    parts = (value_JS, low_JS, high_JS, p_JS)
     return {
         (name, aggregate): Difference(*(float(part[j, s]) for part in parts))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -207,8 +206,7 @@ def class_bootstrap(
         for c in classes_C
     ]
     value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed)
-    low_CS, high_CS, _ = _spread(value_CS, value_RCS, confidence)
-    low_CS, high_CS = np.clip(low_CS, 0, 1), np.clip(high_CS, 0, 1)
+    low_CS, high_CS, _ = _spread(value_CS, value_RCS, confidence, least=0)
     names = statistic_names(fprs)
     classes = {
         (name, int(label)): Estimate(*(float(part[c, s]) for part in (value_CS, low_CS, high_CS)))
@@ -221,12 +219,15 @@ def class_bootstrap(
     return classes, disparity
 
 
-def _spread(value_JS: Float, value_RJS: Float, confidence: float) -> tuple[Float, Float, Float]:
-    """Limits and standard error (J, S) of each statistic; NaN where it has no value."""
+def _spread(
+    value_JS: Float, value_RJS: Float, confidence: float, least: float
+) -> tuple[Float, Float, Float]:
+    """Limits, within `least` to 1, and standard error (J, S); NaN where there is no value."""
     spread_3JS = np.full((3, *value_JS.shape), np.nan)
     defined_JS = ~np.isnan(value_JS)
     value_RD = value_RJS[:, defined_JS]
-    spread_3JS[:2, defined_JS] = bootstrap_limits(value_JS[defined_JS], value_RD, confidence)
+    limits_2D = bootstrap_limits(value_JS[defined_JS], value_RD, confidence)
+    spread_3JS[:2, defined_JS] = np.clip(limits_2D, least, 1)
     spread_3JS[2, defined_JS] = np.nanstd(value_RD, axis=0, ddof=1)
     return tuple(spread_3JS)
 
