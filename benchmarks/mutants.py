@@ -69,6 +69,11 @@ EQUIVALENT = {
         "Lt to LtE",
     ): "a draw of exactly ½ has a probability of 2⁻⁵³",
     (
+        "training/recipe.py",
+        "if step < rise:",
+        "Lt to LtE",
+    ): "at the top the rise and the half cosine are both the peak",
+    (
         "pruning/masks.py",
         "if scores.is_cuda:  # where kthvalue is one block: 65 ms for 11 million on an H200, "
         "sorting 0.6",

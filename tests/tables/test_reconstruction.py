@@ -13,7 +13,7 @@ from shadowmill.reconstruction.results import (
     read_membership,
     read_reconstructions,
 )
-from shadowmill.tables import concatenate, read_csv, reconstruction
+from shadowmill.tables import concatenate, read_csv, reconstruction, write_csv
 
 HEADS, SIZE, NEAREST = 120, 4, 0.07
 IDENTITY = {
@@ -279,3 +279,12 @@ def test_the_summary_has_a_row_for_each_setting(write, tmp_path):
     counted = read_csv(tables[0]).query("method == 'empirical' and fpr == 0.01").iloc[0]
     assert [row.split()[0] for row in rows] == ["two", "one"]
     assert f"{counted['tpr']:.0%} [{counted['tpr_lower']:.0%}" in rows[0]
+
+
+def test_the_summary_says_what_is_undefined(write, tmp_path):
+    table = tabulate(write(), tmp_path)
+    table.loc[table["fpr"] == 0.01, ["tpr", "tpr_lower", "tpr_upper"]] = np.nan
+    write_csv(str(tmp_path / "table.csv"), table)
+    *_, row = reconstruction.summarise(str(tmp_path / "table.csv")).splitlines()
+    assert row.split()[:3] == ["class_size-2", f"{table['auc'].iloc[0]:.3f}", "undefined"]
+    assert row.endswith("%]")
