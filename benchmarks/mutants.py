@@ -74,6 +74,16 @@ EQUIVALENT = {
         "Lt to LtE",
     ): "at the top the rise and the half cosine are both the peak",
     (
+        "training/stopping.py",
+        "self._last_epoch = torch.full((num_models,), -1, device=device)",
+        "1 to 2",
+    ): "any number below 0 says that a model has not stopped",
+    (
+        "metrics/reconstruction.py",
+        "return min(self.std_h0, self.std_h1) >= _NARROWEST",
+        "GtE to Gt",
+    ): "no standard deviation of rounding errors is 1e-9 to the last digit",
+    (
         "pruning/masks.py",
         "if scores.is_cuda:  # where kthvalue is one block: 65 ms for 11 million on an H200, "
         "sorting 0.6",
