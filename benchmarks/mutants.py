@@ -312,10 +312,10 @@ def all_mutants(root: Path, table: Mapping[str, Sequence[str]] = TESTS) -> list[
     return [each for each in found if (each.module, each.text, each.change) not in EQUIVALENT]
 
 
-def survivors(
+def verdicts(
     root: Path, chosen: Sequence[Mutant], table: Mapping[str, Sequence[str]] = TESTS
-) -> Iterator[Mutant]:
-    """Run the tests of each mutant; those that no test notices, as they are found."""
+) -> Iterator[tuple[Mutant, bool]]:
+    """Run the tests of each mutant, and say whether it is caught."""
     with tempfile.TemporaryDirectory() as folder:
         judge = Judge(root, Path(folder))
         for mutant in chosen:
@@ -323,8 +323,7 @@ def survivors(
         for mutant in chosen:
             judge.check(its_tests(mutant.module, table))
         for mutant in chosen:
-            if not judge.is_caught(mutant, its_tests(mutant.module, table)):
-                yield mutant
+            yield mutant, judge.is_caught(mutant, its_tests(mutant.module, table))
 
 
 def main() -> None:
@@ -339,9 +338,10 @@ def main() -> None:
     chosen = random.Random(options.seed).sample(possible, count)
     print(f"{count} of {len(possible)} mutants", flush=True)
     found = []
-    for mutant in survivors(ROOT, chosen):
-        print(mutant, flush=True)
-        found.append(mutant)
+    for number, (mutant, is_caught) in enumerate(verdicts(ROOT, chosen), start=1):
+        if not is_caught:
+            print(f"{number}. {mutant}", flush=True)
+            found.append(mutant)
     print(f"{count - len(found)} of {count} caught, {(count - len(found)) / max(count, 1):.1%}")
     facts = {"seed": options.seed, "count": count, "survivors": [asdict(each) for each in found]}
     path = ROOT / "results" / "mutants.json"

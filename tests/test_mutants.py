@@ -82,7 +82,8 @@ def test_the_caught_and_the_survivors_are_told_apart(tmp_path):
     table = {"small.py": ("test_small.py",)}
     possible = mutants.all_mutants(tmp_path, table)
     assert [each.change for each in possible] == ["return None", "Gt to GtE"]
-    assert list(mutants.survivors(tmp_path, possible, table)) == [possible[1]]
+    found = list(mutants.verdicts(tmp_path, possible, table))
+    assert found == [(possible[0], True), (possible[1], False)]
     assert (package / "small.py").read_text() == source
 
 
