@@ -47,8 +47,8 @@ TESTS = {
     "metrics/multiplicity.py": ("metrics/test_multiplicity.py",),
     "metrics/ranking.py": ("metrics/test_ranking.py",),
     "metrics/reconstruction.py": ("metrics/test_reconstruction.py",),
-    "tables/membership.py": ("tables/test_membership.py",),
-    "tables/reconstruction.py": ("tables/test_reconstruction.py",),
+    "tables/membership.py": ("tables/test_replicates.py", "tables/test_membership.py"),
+    "tables/reconstruction.py": ("tables/test_replicates.py", "tables/test_reconstruction.py"),
     "roles/": ("test_roles.py", "test_half_roles.py"),
     "pruning/": ("pruning/",),
     "training/batches.py": ("training/test_batches.py",),
@@ -68,6 +68,16 @@ EQUIVALENT = {
         "is_flipped = (random.random(shape) < 0.5) & self._flip",
         "Lt to LtE",
     ): "a draw of exactly ½ has a probability of 2⁻⁵³",
+    (
+        "training/batches.py",
+        "index = members[random.random(len(members)) < self.sample_rate]",
+        "Lt to LtE",
+    ): "so has one of exactly the rate",
+    (
+        "metrics/reconstruction.py",
+        "return self._pooled(weight_H, np.tile(weight_G, 2))[1:]",
+        "2 to 3",
+    ): "weights of columns that there are none of are not looked at",
     (
         "training/recipe.py",
         "if step < rise:",

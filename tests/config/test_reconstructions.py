@@ -290,3 +290,8 @@ def test_fault(raw, fault, changes, message):
     if f"{R}.again" in changes:
         changes[f"{R}.base"] = base
     assert message in fault(changes)
+
+
+def test_another_seed_is_no_fault_where_the_test_set_is_official(raw, reconstruction):
+    raw[R]["again"] = raw[R]["home"] | {"seed": 1, "test_on": "home"}
+    assert reconstruction("again").test_on == "home"
