@@ -224,6 +224,16 @@ FAULTS = {
         },
         f"{R}.drawn.heads: heads of 90 examples (class_size-30) need more features",
     ),
+    "as many examples as features": (
+        {
+            f"{R}.drawn.classes": [5, 6],
+            f"{R}.drawn.sweep": {"class_size": [1, 32]},
+            f"{R}.drawn.train_heads.per_seed": 90,
+            f"{R}.drawn.test_heads": 64,
+        },
+        f"{R}.drawn.heads: heads of 64 examples (class_size-32) need more features than that, the "
+        "backbone low has 64",
+    ),
     "too few heads": (
         {f"{R}.drawn.test_heads": 3},
         f"{R}.drawn.test_heads: leaves 1 heads a permutation at a class size of 2",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from shadowmill.metrics import bootstrap, ranking
+from shadowmill.metrics import bootstrap, ranking, resampling
 from shadowmill.metrics.bootstrap import class_bootstrap, paired_bootstrap, two_way_bootstrap
 from shadowmill.metrics.resampling import draw_weights
 
@@ -197,3 +197,12 @@ def test_limits_stay_within_what_is_possible(monkeypatch, call, value_J, expecte
     replicates = np.array([higher_J1, lower_J1])
     monkeypatch.setattr(bootstrap, "resample", lambda *_: (value_J1, replicates))
     assert [each[:3] for each in call().values()] == [pytest.approx(each) for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((1, 2**31 - 1), np.int32), ((2**16, 2**15), np.int64)]
+)
+def test_weights_are_wide_enough_for_the_sum_of_all_pairs(shape, expected):
+    # All weight may fall on one pair: that of the model and the example drawn every time.
+    assert np.iinfo(expected).max >= shape[0] * shape[1]
+    assert resampling._weight_type(shape) is expected

@@ -342,7 +342,10 @@ def _bootstrap(
     value_JS, value_RJS = resample(together, shape, replicates, seed)
     estimate_5JS = np.full((5, count, value_JS.shape[1]), np.nan)
     estimate_5JS[0] = value_JS[:count]
-    for first, part in ((1, slice(count)), (3, slice(count, None)))[: 1 + several]:
+    parts = [(1, slice(count))]
+    if several:
+        parts.append((3, slice(count, None)))
+    for first, part in parts:
         defined_JS = ~np.isnan(value_JS[part])
         limits_2D = bootstrap_limits(
             value_JS[part][defined_JS], value_RJS[:, part][:, defined_JS], confidence
