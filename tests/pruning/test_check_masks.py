@@ -159,7 +159,7 @@ def test_layers_are_recognised_by_their_tensors(criterion, build):
 def test_filters_may_have_a_single_weight():
     pruning = {"method": "x", "sparsity": 0.5, "criterion": "filter_l1"}
     mask = torch.tensor([True, False, True, False])
-    masks = {"0.weight": mask.view(4, 1, 1, 1), "0.bias": mask}
+    masks = {"0.weight": mask.view(4, 1, 1, 1), "0.bias": mask.clone()}
     state = {name: torch.ones(each.shape) * each for name, each in masks.items()}
     check_masks(state, masks, pruning, "model")
     flip(state, masks, "0.bias", 0)
