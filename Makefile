@@ -72,6 +72,9 @@ lint: $(TOOLS)  ## formatting, style, and Snakemake's own linter
 benchmark: $(INSTALLED)  ## speed, as ratios measured in one run
 	@python benchmarks/run.py
 
+mutants: $(TOOLS)  ## small faults in the code, one at a time: which would no test notice? a quarter of an hour
+	@python benchmarks/mutants.py
+
 gpu-check:  ## tests and speed of a GPU, on the torch that this machine has, into results/gpu-check.json
 	@PYTHONPATH=scripts$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/gpu_check.py
 

@@ -144,6 +144,13 @@ def test_shadows_take_turns_in_validating(share, num):
         assert abs(even - odd) < 5 * np.sqrt(share * num)
 
 
+def test_both_shadows_of_a_pair_validate_on_the_same_stretch(tmp_path):
+    # Ten pairs, a tenth each: every example once, by the shadow that does not train on it.
+    models = {f"shadow-{k}": ["shadow", k] for k in range(20)}
+    roles_MN = drawn(tmp_path, models, 40, validation=0.1).roles_MN
+    assert ((roles_MN == VALIDATION).sum(axis=0) == 1).all()
+
+
 def test_validation_is_drawn_for_each_model_alone(tmp_path):
     together = drawn(tmp_path, BLOCK, 200, validation=0.3).roles_MN
     for row, (name, key) in zip(together, BLOCK.items(), strict=True):

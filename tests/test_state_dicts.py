@@ -1,5 +1,7 @@
 """Weights that others published."""
 
+import os
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -27,6 +29,24 @@ def test_what_holds_other_things_than_tensors_is_refused(tmp_path, content):
     torch.save(content, path)
     with pytest.raises(ArtefactError, match=r"w\.pth: not a state dict.* Fetch it again\."):
         read_state_dict(path, "Fetch it again.")
+
+
+class Sly:
+    """Unpickling it would make a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path):
+    folder = tmp_path / "made"
+    torch.save(WEIGHTS | {"sly": Sly(str(folder))}, tmp_path / "w.pth")
+    with pytest.raises(ArtefactError, match=r"w\.pth: no file of weights, or a damaged one"):
+        read_state_dict(str(tmp_path / "w.pth"), "")
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])

@@ -416,10 +416,21 @@ def test_files_of_others_are_not_for_deletion(tmp_path):
         file["x"] = [1]
     save_file({"x": torch.ones(2)}, tmp_path / "theirs.safetensors", {"format": "pt"})
     (tmp_path / "text.h5").write_text("notes")
+    # With one of the attributes that ours have, but not the other.
+    for name in ("provenance", "digest_of_this"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file.attrs[name] = "museum"
+    for name in ("digest_of_this", "digest_of_tensors"):
+        path = tmp_path / f"{name}.safetensors"
+        save_file({"x": torch.ones(2)}, path, {name: "museum"})
     readers = {
         "theirs.h5": lambda path: storage.open_hdf5(path).__enter__(),
         "text.h5": lambda path: storage.open_hdf5(path).__enter__(),
+        "provenance.h5": lambda path: storage.open_hdf5(path).__enter__(),
+        "digest_of_this.h5": lambda path: storage.open_hdf5(path).__enter__(),
         "theirs.safetensors": storage.read_tensors,
+        "digest_of_this.safetensors": storage.read_tensors,
+        "digest_of_tensors.safetensors": storage.read_tensors,
     }
     for name, read in readers.items():
         with pytest.raises(ArtefactError, match="not written by this workflow") as error:

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from halves import halves
 
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS, leave_one_out
+from shadowmill.attacks import run as attack_run
 from shadowmill.attacks.run import _features, read_attack, run_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
@@ -286,13 +289,15 @@ def test_targets_of_different_defences_are_refused_even_if_not_adaptive(
         run(([targets[0], other], shadows), tmp_path / "a", adversary="non_adaptive")
 
 
-def test_provenance_tells_the_attack_and_what_it_read(files, tmp_path):
-    digests = []
+def test_provenance_tells_the_attack_and_what_it_read(files, tmp_path, monkeypatch):
+    digests, clock = [], count(100, 7.5)
+    monkeypatch.setattr(attack_run, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     for name, written in (("a", files(PPB, SETTINGS)), ("b", files(PPB, SETTINGS))):
         run(written, tmp_path / name, "loss", "non_adaptive", targets_as=PPB)
         with storage.open_hdf5(tmp_path / name / "non_adaptive/loss.h5") as file:
             facts = storage.attribute(file)
         assert facts["settings"] == {"attack": "loss", "adversary": "non_adaptive"}
+        assert facts["seconds"] == 7.5
         digests.append((facts["targets_digest"], facts["shadows_digest"]))
     assert digests[0] == digests[1]
     assert digests[0][0] != digests[0][1]

@@ -224,6 +224,16 @@ FAULTS = {
         },
         f"{R}.drawn.heads: heads of 90 examples (class_size-30) need more features",
     ),
+    "as many examples as features": (
+        {
+            f"{R}.drawn.classes": [5, 6],
+            f"{R}.drawn.sweep": {"class_size": [1, 32]},
+            f"{R}.drawn.train_heads.per_seed": 90,
+            f"{R}.drawn.test_heads": 64,
+        },
+        f"{R}.drawn.heads: heads of 64 examples (class_size-32) need more features than that, the "
+        "backbone low has 64",
+    ),
     "too few heads": (
         {f"{R}.drawn.test_heads": 3},
         f"{R}.drawn.test_heads: leaves 1 heads a permutation at a class size of 2",
@@ -236,6 +246,11 @@ FAULTS = {
         {f"{R}.home.train_heads.per_seed": 6001, f"{R}.away.test_on": ...},
         f"{R}.home.train_heads.per_seed: 6001 heads of 10 examples each (class size 1) need 60010 "
         "different ones, and mnist has 60000 for train heads. Give fewer",
+    ),
+    "more heads than test heads leave": (
+        {f"{R}.drawn.train_heads.per_seed": 400, f"{R}.drawn.sweep": ...},
+        f"{R}.drawn.train_heads.per_seed: 400 heads of 3 examples each (class size 1) need 1200 "
+        "different ones, and digits has 1078 for train heads. Give fewer",
     ),
     "more test heads than set aside": (
         {f"{R}.drawn.test_heads": 400, f"{R}.drawn.sweep": ...},
@@ -285,3 +300,8 @@ def test_fault(raw, fault, changes, message):
     if f"{R}.again" in changes:
         changes[f"{R}.base"] = base
     assert message in fault(changes)
+
+
+def test_another_seed_is_no_fault_where_the_test_set_is_official(raw, reconstruction):
+    raw[R]["again"] = raw[R]["home"] | {"seed": 1, "test_on": "home"}
+    assert reconstruction("again").test_on == "home"

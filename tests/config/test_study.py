@@ -196,3 +196,32 @@ def test_scores_hold_what_the_attacks_need(study):
 def test_attacks_that_would_have_to_be_trained_anew_are_not_run_with_fewer_shadows(raw, study):
     raw["studies"]["main"]["attacks"] = ["loss", "rmia_online", "quantile_pinball", "lira_online"]
     assert study("main").fast_attacks == ("rmia_online", "lira_online")
+
+
+def test_attacks_on_curvature_are_paired_with_each_lira_that_there_is(raw, study):
+    attacks = ["curvature_lira_trace", "loss", "lira_fixed", "lira_online"]
+    raw["studies"]["main"]["attacks"] = attacks
+    assert study("main").attack_pairs == (
+        ("curvature_lira_trace", "lira_online"),
+        ("curvature_lira_trace", "lira_fixed"),
+    )
+    raw["studies"]["main"]["attacks"] = attacks[:2]
+    assert study("main").attack_pairs == ()
+    raw["studies"]["main"]["attacks"] = attacks[1:]
+    assert study("main").attack_pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("variant", "strength", "expected"),
+    [
+        ("dense+dp_sgd-8", "epsilon", True),
+        ("dense+dp_sgd-8", "noise_multiplier", False),
+        ("dense+ppb-4", "epsilon", False),
+    ],
+)
+def test_privacy_budgets(raw, study, variant, strength, expected):
+    raw["studies"]["other"] |= {
+        "variants": ["dense", variant],
+        "defenses": {"dp_sgd": {"strength": strength}},
+    }
+    assert study("other").privacy_budgets is expected

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from shadowmill.metrics import ranking
-from shadowmill.metrics.bootstrap import two_way_bootstrap
+from shadowmill.metrics import bootstrap, ranking, resampling
+from shadowmill.metrics.bootstrap import class_bootstrap, paired_bootstrap, two_way_bootstrap
 from shadowmill.metrics.resampling import draw_weights
 
 FPRS = [0.1, 0.2]
@@ -145,7 +145,6 @@ def test_the_order_of_the_models_changes_no_value():
     ("change", "message"),
     [
         ({"scores_MN": np.zeros((3, 9))}, r"scores have shape \(3, 9\)"),
-        ({"scores_MN": np.full((3, 10), np.nan)}, "score of model 0 for example 0 is NaN"),
         (
             {"member_MN": np.ones((3, 10), dtype=bool)},
             r"models \[0, 1, 2\] of 3 have no non-member",
@@ -155,10 +154,6 @@ def test_the_order_of_the_models_changes_no_value():
             {"nonmember_MN": np.ones((3, 10), dtype=np.int8)},
             "expected one shape .* and bool labels",
         ),
-        ({"fprs": [0.1, 1.5]}, "FPR is 1.5, expected more than 0"),
-        ({"fprs": [0]}, "FPR is 0, expected more than 0"),
-        ({"replicates": 1}, "replicates is 1, expected at least 2"),
-        ({"confidence": 95}, "confidence is 95, expected"),
     ],
 )
 def test_errors(change, message):
@@ -172,3 +167,43 @@ def test_errors(change, message):
     }
     with pytest.raises(ValueError, match=message):
         two_way_bootstrap(**arguments | change)
+
+
+ONE = (np.zeros((1, 4)), np.array([[True, False, True, False]]))
+# Of the first, a mean of 0.8 is a bias of -0.1 and the quantiles are 0.61 and 0.99.
+HIGH, LOW = (0.9, 0.71, 1), (0.1, 0, 0.29)
+
+
+@pytest.mark.parametrize(
+    ("call", "value_J", "expected"),
+    [
+        (lambda: two_way_bootstrap(*ONE, [], 2, 0), [0.9, 0.1], [HIGH, LOW]),
+        (
+            lambda: class_bootstrap(*ONE, np.array([0, 0, 1, 1]), [], 2, 0)[0],
+            [0.9, 0.1],
+            [HIGH, LOW],
+        ),
+        (
+            lambda: paired_bootstrap(ONE[0], *ONE, [], 2, 0),
+            [0.9, 0.0, 0.0, 0.9],
+            [HIGH, (-0.9, -1, -0.71)],
+        ),
+    ],
+)
+def test_limits_stay_within_what_is_possible(monkeypatch, call, value_J, expected):
+    value_J1 = np.array(value_J)[:, None]
+    higher_J1, lower_J1 = (
+        np.where(value_J1 == 0, 0, np.where(value_J1 == 0.9, *at)) for at in ((1, 0), (0.6, 0.4))
+    )
+    replicates = np.array([higher_J1, lower_J1])
+    monkeypatch.setattr(bootstrap, "resample", lambda *_: (value_J1, replicates))
+    assert [each[:3] for each in call().values()] == [pytest.approx(each) for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((1, 2**31 - 1), np.int32), ((2**16, 2**15), np.int64)]
+)
+def test_weights_are_wide_enough_for_the_sum_of_all_pairs(shape, expected):
+    # All weight may fall on one pair: that of the model and the example drawn every time.
+    assert np.iinfo(expected).max >= shape[0] * shape[1]
+    assert resampling._weight_type(shape) is expected

@@ -36,12 +36,6 @@ def test_no_example_called_a_member():
     assert nothing.balanced_accuracy == 0.5
 
 
-@pytest.mark.parametrize("prior", [0, 1, -0.1, 50])
-def test_prior_out_of_range(prior):
-    with pytest.raises(ValueError, match=f"prior is {prior}, expected more than 0"):
-        HAND.ppv(prior)
-
-
 @pytest.mark.parametrize("threshold", [-0.5, 0.0, 1.5])
 def test_against_sklearn(threshold):
     rng = np.random.default_rng(0)

@@ -51,9 +51,3 @@ def test_the_bound_rarely_exceeds_the_true_epsilon():
     # One-sided 97.5 % limits of two independent rates: far fewer than 5 % exceed.
     assert np.mean(np.array(bounds) > truth) <= 0.03
     assert np.mean(bounds) > 0.7 * truth
-
-
-@pytest.mark.parametrize("delta", [-0.1, 1, 2])
-def test_delta_out_of_range(delta):
-    with pytest.raises(ValueError, match=f"delta is {delta}, expected at least 0"):
-        epsilon_lower_bound(Confusion(1, 0, 2, 2), delta)

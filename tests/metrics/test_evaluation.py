@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shadowmill.metrics import ranking
-from shadowmill.metrics.confusion import confusion
+from shadowmill.metrics.confusion import Confusion, confusion
 from shadowmill.metrics.epsilon import epsilon_lower_bound
 from shadowmill.metrics.evaluation import DELTA, FPRS, Thresholds, evaluate, fix_thresholds
 from shadowmill.metrics.intervals import clopper_pearson
@@ -100,6 +100,29 @@ def test_epsilon_is_at_the_threshold_that_the_shadows_promise_most_of():
     expected = epsilon_lower_bound(confusion(scores, member, 50.0), DELTA)
     assert value["epsilon_lower_bound"] == expected
     assert expected > epsilon_lower_bound(confusion(scores, member, 5.0), DELTA)
+
+
+# 5 misses a twentieth of the members, 50 makes no mistake: the bound of the one gains more from a
+# larger number of members than that of the other.
+@pytest.mark.parametrize(("members", "best"), [(20, 50.0), (60, 5.0)])
+def test_epsilon_is_promised_for_as_many_examples_as_there_are(members, best):
+    rates = {5.0: (0.95, 0.4), 50.0: (0.5, 0.0)}
+    promised = {
+        at: epsilon_lower_bound(
+            Confusion(round(tpr * members), round(fpr * 20), members, 20), DELTA
+        )
+        for at, (tpr, fpr) in rates.items()
+    }
+    assert max(promised, key=promised.get) == best
+    # On the target itself both find as many members.
+    member = np.arange(members + 20) < members
+    scores = np.where(member, 60.0, 0.0)
+    scores[-8:] = 10.0
+    thresholds = Thresholds(balanced=5.0, at_fpr={0.1: 50.0}, rates=rates)
+    *_, bound = evaluate(scores, member, thresholds)
+    expected = {at: epsilon_lower_bound(confusion(scores, member, at), DELTA) for at in rates}
+    assert bound.value == expected[best]
+    assert expected[5.0] != expected[50.0]
 
 
 def test_null_scores_have_no_metric_beyond_chance():

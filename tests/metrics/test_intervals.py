@@ -79,6 +79,10 @@ def test_errors():
     assert auc(scores, member) == 0
     with pytest.raises(ValueError, match="found 1 members and 2 non-members, expected at least"):
         auc_interval(scores, member)
-    for confidence in (0, 1, 95):
-        with pytest.raises(ValueError, match=f"confidence is {confidence}, expected"):
-            clopper_pearson(1, 2, confidence)
+
+
+def test_two_of_each_are_enough_for_an_interval():
+    # Placements of 1 and ½ among the others, and of ½ and 0: variances of ⅛, over two each.
+    low, high = auc_interval(np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False]))
+    assert low == pytest.approx(0.75 - norm.ppf(0.975) * np.sqrt(1 / 16 + 1 / 16))
+    assert high == 1

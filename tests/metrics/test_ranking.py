@@ -187,8 +187,3 @@ def test_undefined_input(call, scores, member, message):
 def test_role_matrix_is_not_a_label():
     with pytest.raises(ValueError, match="type int8, expected bool"):
         ranking.auc(np.array([1.0, 2.0]), np.array([1, 3], dtype=np.int8))
-
-
-def test_nan_threshold():
-    with pytest.raises(ValueError, match="threshold is NaN"):
-        balanced_accuracy(*HAND, np.nan)

@@ -264,22 +264,12 @@ def test_perfect_reconstructions_have_finite_rates():
         ({"h1": np.ones((4, 3))}, r"\(4, 2\) under H0 and \(4, 3\) under H1, expected one shape"),
         ({"h0": np.full((4, 2), 4.1)}, "under H0 is not within 0 to 4 throughout; scale pixels"),
         ({"h1": np.full((4, 2), np.nan)}, "under H1 is not within 0 to 4"),
-        ({"replicates": 1}, "replicates is 1, expected at least 2"),
-        ({"confidence": 95}, "confidence is 95"),
     ],
 )
 @pytest.mark.parametrize("function", [rates_at_fprs, rates_at_thresholds])
 def test_errors(function, change, message):
     h0, h1 = sample(4, 2)
-    settings = {"h0": h0, "h1": h1, "replicates": 3, "confidence": 0.95} | change
+    settings = {"h0": h0, "h1": h1} | change
     at = [0.5] if function is rates_at_fprs else {"a": 0.1}
     with pytest.raises(ValueError, match=message):
-        function(
-            settings["h0"], settings["h1"], at, settings["replicates"], 0, settings["confidence"]
-        )
-
-
-@pytest.mark.parametrize("fpr", [0, 1.5])
-def test_an_fpr_out_of_range(fpr):
-    with pytest.raises(ValueError, match=f"FPR is {fpr}, expected more than 0 and at most 1"):
-        rates_at_fprs(*sample(4, 2), [fpr], 3, seed=0)
+        function(settings["h0"], settings["h1"], at, 3, 0)

@@ -154,3 +154,13 @@ def test_layers_are_recognised_by_their_tensors(criterion, build):
         module = nn.Sequential(build(), nn.GroupNorm(1, 4))
     found = _companions(module.state_dict(), _RULES[criterion])
     assert found == prunable(module, criterion)
+
+
+def test_filters_may_have_a_single_weight():
+    pruning = {"method": "x", "sparsity": 0.5, "criterion": "filter_l1"}
+    mask = torch.tensor([True, False, True, False])
+    masks = {"0.weight": mask.view(4, 1, 1, 1), "0.bias": mask.clone()}
+    state = {name: torch.ones(each.shape) * each for name, each in masks.items()}
+    check_masks(state, masks, pruning, "model")
+    flip(state, masks, "0.bias", 0)
+    refused(state, masks, pruning, "bias is not masked as 0.weight is")

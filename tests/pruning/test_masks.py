@@ -1,6 +1,7 @@
 """Masks: exact counts, the same weights as PyTorch prunes, gradients with and without feedback."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torchvision.models import densenet121, efficientnet_b0, resnet18, vgg11_bn
 
 from shadowmill.errors import ConfigError
 from shadowmill.pruning import CRITERIA
-from shadowmill.pruning.masks import compute_masks, masked, num_pruned, prunable
+from shadowmill.pruning.masks import _kth_smallest, compute_masks, masked, num_pruned, prunable
 
 SPARSITIES = [0.1, 0.29, 0.3, 0.5, 0.7, 0.9, 0.95, 0.999]
 
@@ -358,3 +359,12 @@ def test_a_pruned_batch_norm_channel_is_silent_whatever_goes_in():
     active = torch.func.functional_call(module, state, (images,)).abs().amax(dim=(0, 2, 3)) > 0
     assert torch.equal(active, masks["1.weight"][0])
     assert active.sum() == 4
+
+
+def test_sorting_as_on_a_gpu_finds_the_same_threshold():
+    scores = torch.rand(3, 50, generator=torch.Generator().manual_seed(0))
+    as_on_a_gpu = SimpleNamespace(is_cuda=True, sort=scores.sort)
+    for k in (1, 20, 50):
+        expected = torch.tensor([[sorted(row)[k - 1]] for row in scores.tolist()])
+        assert torch.equal(_kth_smallest(as_on_a_gpu, k), expected)
+        assert torch.equal(_kth_smallest(scores, k), expected)

@@ -13,7 +13,7 @@ from shadowmill.reconstruction.evaluation.results import (
     read_membership,
     read_reconstructions,
 )
-from shadowmill.tables import concatenate, read_csv, reconstruction
+from shadowmill.tables import concatenate, read_csv, reconstruction, write_csv
 
 HEADS, SIZE, NEAREST = 120, 4, 0.07
 IDENTITY = {
@@ -270,12 +270,21 @@ def test_membership_of_unequal_or_no_length(write_members, shape):
 
 def test_the_summary_has_a_row_for_each_setting(write, tmp_path):
     tables = []
-    for setting in ("one", "two"):
+    for setting in ("two", "one"):  # in the order of the table
         tables.append(str(tmp_path / f"{setting}.csv"))
         reconstruction.tabulate(write(), {}, tables[-1], **IDENTITY | {"setting": setting})
     concatenate(tables, str(tmp_path / "all.csv"))
     _, head, *rows = reconstruction.summarise(str(tmp_path / "all.csv")).splitlines()
     assert head.endswith("TPR at 1% FPR TPR at 10% FPR")
     counted = read_csv(tables[0]).query("method == 'empirical' and fpr == 0.01").iloc[0]
-    assert [row.split()[0] for row in rows] == ["one", "two"]
+    assert [row.split()[0] for row in rows] == ["two", "one"]
     assert f"{counted['tpr']:.0%} [{counted['tpr_lower']:.0%}" in rows[0]
+
+
+def test_the_summary_says_what_is_undefined(write, tmp_path):
+    table = tabulate(write(), tmp_path)
+    table.loc[table["fpr"] == 0.01, ["tpr", "tpr_lower", "tpr_upper"]] = np.nan
+    write_csv(str(tmp_path / "table.csv"), table)
+    *_, row = reconstruction.summarise(str(tmp_path / "table.csv")).splitlines()
+    assert row.split()[:3] == ["class_size-2", f"{table['auc'].iloc[0]:.3f}", "undefined"]
+    assert row.endswith("%]")

@@ -8,6 +8,7 @@ import torch
 
 from shadowmill.data.store import Data
 from shadowmill.seeds import generator
+from shadowmill.training import batches
 from shadowmill.training.batches import BatchSource, Normaliser, Pool, example_order
 
 CPU = torch.device("cpu")
@@ -71,6 +72,22 @@ def pixels(data, images):
 
 
 # Orders.
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "passes"),
+    [(0, 7, [0]), (0, 8, [0, 1]), (6, 1, [0]), (7, 7, [1]), (13, 2, [1, 2])],
+)
+def test_only_passes_that_are_needed_are_drawn(monkeypatch, start, count, passes):
+    drawn = []
+
+    def noted(seed, purpose, number):
+        drawn.append(number)
+        return generator(seed, purpose, number)
+
+    monkeypatch.setattr(batches, "generator", noted)
+    assert len(example_order(5, MEMBERS, start, count)) == count
+    assert drawn == passes
 
 
 def test_stretches_of_the_order_fit_together():

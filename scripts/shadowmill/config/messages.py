@@ -11,7 +11,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """The known word that an unknown one is nearest to, as the begin of a sentence."""
     names = [str(name) for name in known]
     meant = _MEANT.get(str(word).lower())
-    close = [meant] if meant in names else difflib.get_close_matches(str(word), names, n=1)
+    close = [meant] if meant in names else difflib.get_close_matches(str(word), names)
     return f"Did you mean {close[0]}? " if close else ""
 
 

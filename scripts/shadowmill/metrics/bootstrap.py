@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.metrics.intervals import bootstrap_limits, require_confidence
+from shadowmill.metrics.intervals import bootstrap_limits
 from shadowmill.metrics.resampling import MeanOverModels, Pooled, resample, statistic_names
 
 Float = NDArray[np.float64]
@@ -82,16 +82,13 @@ def two_way_bootstrap(
         one model may be within reach of the pool.
 
     Raises:
-        ValueError: shapes that differ, NaN scores, a model without members or without
-            non-members, an FPR or confidence out of range, fewer than two replicates.
+        ValueError: shapes that differ, a model without members or without non-members.
     """
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
-    _require_valid(scores_MN, member_MN, nonmember_MN, fprs, replicates)
-    tail = require_confidence(confidence)
+    _require_valid(scores_MN, member_MN, nonmember_MN)
     measures = [of(scores_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
-    low_JS, high_JS, _ = _spread(value_JS, value_RJS, tail)
-    low_JS, high_JS = np.clip(low_JS, 0, 1), np.clip(high_JS, 0, 1)
+    low_JS, high_JS, _ = _spread(value_JS, value_RJS, confidence, least=0)
     return {
         (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -139,19 +136,18 @@ def paired_bootstrap(
     from scipy.special import ndtr
 
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
-    tail = require_confidence(confidence)
     measures = []
     for each_MN in (scores_MN, reference_MN):
-        _require_valid(each_MN, member_MN, nonmember_MN, fprs, replicates)
+        _require_valid(each_MN, member_MN, nonmember_MN)
         measures += [of(each_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
     half = len(_AGGREGATES)
     value_JS = value_JS[:half] - value_JS[half:]
     value_RJS = value_RJS[:, :half] - value_RJS[:, half:]
-    low_JS, high_JS, error_JS = _spread(value_JS, value_RJS, tail)
+    low_JS, high_JS, error_JS = _spread(value_JS, value_RJS, confidence, least=-1)
     # The smallest positive number in place of no spread at all: 0 / 0 must be 0, not NaN.
     p_JS = 2 * ndtr(-np.abs(value_JS) / np.maximum(error_JS, np.finfo(np.float64).tiny))
-    parts = (value_JS, np.clip(low_JS, -1, 1), np.clip(high_JS, -1, 1), p_JS)
+    parts = (value_JS, low_JS, high_JS, p_JS)
     return {
         (name, aggregate): Difference(*(float(part[j, s]) for part in parts))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -198,21 +194,19 @@ def class_bootstrap(
         ValueError: as ``two_way_bootstrap``, or labels of another shape.
     """
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
-    _require_valid(scores_MN, member_MN, nonmember_MN, fprs, replicates)
+    _require_valid(scores_MN, member_MN, nonmember_MN)
     if labels_N.shape != scores_MN.shape[1:]:
         raise ValueError(
             f"labels have shape {labels_N.shape}, expected {scores_MN.shape[1:]} (examples,) like "
             "the scores; select the same examples for both"
         )
-    tail = require_confidence(confidence)
     classes_C = np.unique(labels_N)
     measures = [
         Pooled(scores_MN, member_MN & (labels_N == c), nonmember_MN & (labels_N == c), fprs)
         for c in classes_C
     ]
     value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed)
-    low_CS, high_CS, _ = _spread(value_CS, value_RCS, tail)
-    low_CS, high_CS = np.clip(low_CS, 0, 1), np.clip(high_CS, 0, 1)
+    low_CS, high_CS, _ = _spread(value_CS, value_RCS, confidence, least=0)
     names = statistic_names(fprs)
     classes = {
         (name, int(label)): Estimate(*(float(part[c, s]) for part in (value_CS, low_CS, high_CS)))
@@ -225,12 +219,15 @@ def class_bootstrap(
     return classes, disparity
 
 
-def _spread(value_JS: Float, value_RJS: Float, tail: float) -> tuple[Float, Float, Float]:
-    """Limits and standard error (J, S) of each statistic; NaN where it has no value."""
+def _spread(
+    value_JS: Float, value_RJS: Float, confidence: float, least: float
+) -> tuple[Float, Float, Float]:
+    """Limits, within `least` to 1, and standard error (J, S); NaN where there is no value."""
     spread_3JS = np.full((3, *value_JS.shape), np.nan)
     defined_JS = ~np.isnan(value_JS)
     value_RD = value_RJS[:, defined_JS]
-    spread_3JS[:2, defined_JS] = bootstrap_limits(value_JS[defined_JS], value_RD, tail)
+    limits_2D = bootstrap_limits(value_JS[defined_JS], value_RD, confidence)
+    spread_3JS[:2, defined_JS] = np.clip(limits_2D, least, 1)
     spread_3JS[2, defined_JS] = np.nanstd(value_RD, axis=0, ddof=1)
     return tuple(spread_3JS)
 
@@ -247,13 +244,7 @@ def _disparity(value_C: Float, value_RC: Float) -> Disparity:
     return Disparity(float(disparity), float(p_value))
 
 
-def _require_valid(
-    scores_MN: Float,
-    member_MN: Bool,
-    nonmember_MN: Bool,
-    fprs: Sequence[float],
-    replicates: int,
-) -> None:
+def _require_valid(scores_MN: Float, member_MN: Bool, nonmember_MN: Bool) -> None:
     shapes = {scores_MN.shape, member_MN.shape, nonmember_MN.shape}
     dtypes = {member_MN.dtype, nonmember_MN.dtype}
     if scores_MN.ndim != 2 or len(shapes) > 1 or dtypes != {np.dtype(bool)}:
@@ -262,13 +253,6 @@ def _require_valid(
             f"{nonmember_MN.shape} {nonmember_MN.dtype}, expected one shape (models, examples) "
             "and bool labels; select the same models and examples for all"
         )
-    missing_MN = np.isnan(scores_MN) & (member_MN | nonmember_MN)
-    if missing_MN.any():
-        model, example = np.argwhere(missing_MN)[0]
-        raise ValueError(
-            f"score of model {model} for example {example} is NaN, expected a number; "
-            "rerun the attack, or leave the example out of both labels"
-        )
     for label, role_MN in (("member", member_MN), ("non-member", nonmember_MN)):
         if not role_MN.any(axis=1).all() or not role_MN.size:
             lacking = np.flatnonzero(~role_MN.any(axis=1)).tolist()
@@ -276,8 +260,3 @@ def _require_valid(
                 f"models {lacking} of {len(role_MN)} have no {label}, expected at least one each; "
                 "leave these models out"
             )
-    for fpr in fprs:
-        if not 0 < fpr <= 1:
-            raise ValueError(f"FPR is {fpr}, expected more than 0 and at most 1; write 1 % as 0.01")
-    if replicates < 2:
-        raise ValueError(f"replicates is {replicates}, expected at least 2; 1000 are usual")

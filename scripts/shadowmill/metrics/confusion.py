@@ -82,15 +82,7 @@ class Confusion:
 
         Returns:
             prior × TPR / (prior × TPR + (1 − prior) × FPR); NaN if no example is called a member.
-
-        Raises:
-            ValueError: prior out of range.
         """
-        if not 0 < prior < 1:
-            raise ValueError(
-                f"prior is {prior}, expected more than 0 and less than 1; "
-                "it is the share of members among the examples that are asked about"
-            )
         found, mistaken = prior * self.tpr, (1 - prior) * self.fpr
         return found / (found + mistaken) if self.positives else np.nan
 
@@ -107,10 +99,8 @@ def confusion(scores: Scores, member: Labels, threshold: float) -> Confusion:
         The counts.
 
     Raises:
-        ValueError: NaN threshold, and as ``roc_curve``.
+        ValueError: see ``roc_curve``.
     """
-    if np.isnan(threshold):
-        raise ValueError("threshold is NaN, expected a number; fix it with best_threshold")
     require_ranking(scores, member)
     called = scores >= threshold
     members = int(member.sum())

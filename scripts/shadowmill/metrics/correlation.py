@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.metrics.bootstrap import Estimate
-from shadowmill.metrics.intervals import bootstrap_limits, require_confidence
+from shadowmill.metrics.intervals import bootstrap_limits
 
 Float = NDArray[np.float64]
 
@@ -34,16 +34,13 @@ def spearman(
         Value and limits in [-1, 1]; NaN where either quantity is constant.
 
     Raises:
-        ValueError: shapes that differ, a confidence out of range, fewer than two replicates.
+        ValueError: shapes that differ.
     """
     if one_E.ndim != 1 or not one_E.shape == other_E.shape == cluster_E.shape or not len(one_E):
         raise ValueError(
             f"quantities have shapes {one_E.shape} and {other_E.shape}, clusters "
             f"{cluster_E.shape}, expected one shape (examples,); select the same examples for all"
         )
-    if replicates < 2:
-        raise ValueError(f"replicates is {replicates}, expected at least 2; 1000 are usual")
-    tail = require_confidence(confidence)
     value = _rho(one_E, other_E)
     if np.isnan(value):
         return Estimate(np.nan, np.nan, np.nan)
@@ -55,7 +52,7 @@ def spearman(
         chosen = rng.integers(len(clusters), size=len(clusters))
         drawn = np.concatenate([clusters[k] for k in chosen])
         value_R[r] = _rho(one_E[drawn], other_E[drawn])
-    low, high = np.clip(bootstrap_limits(value, value_R, tail), -1, 1)
+    low, high = np.clip(bootstrap_limits(value, value_R, confidence), -1, 1)
     return Estimate(value, float(low), float(high))
 
 

@@ -25,12 +25,7 @@ def epsilon_lower_bound(decisions: Confusion, delta: float, confidence: float = 
 
     Returns:
         ε in nats; 0 if the errors tell nothing.
-
-    Raises:
-        ValueError: delta or confidence out of range.
     """
-    if not 0 <= delta < 1:
-        raise ValueError(f"delta is {delta}, expected at least 0 and less than 1; 1e-5 is usual")
     missed = decisions.members - decisions.true_positives
     fnr = clopper_pearson(missed, decisions.members, confidence)[1]
     fpr = clopper_pearson(decisions.false_positives, decisions.nonmembers, confidence)[1]

@@ -23,7 +23,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
         Lower and upper limit, in [0, 1].
 
     Raises:
-        ValueError: a count or the confidence is out of range.
+        ValueError: a count is out of range.
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(
@@ -32,7 +32,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
         )
     from scipy.special import betaincinv  # the beta quantile without importing scipy.stats
 
-    tail = require_confidence(confidence)
+    tail = (1 - confidence) / 2
     failures = trials - successes
     low = betaincinv(successes, failures + 1, tail) if successes else 0.0
     high = betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0
@@ -57,8 +57,7 @@ def auc_interval(
         Lower and upper limit, clipped to [0, 1].
 
     Raises:
-        ValueError: fewer than two members or non-members, the confidence is out of range,
-            and as ``auc``.
+        ValueError: fewer than two members or non-members, and as ``auc``.
     """
     estimate = auc(scores, member)
     in_P, out_Q = scores[member], scores[~member]
@@ -69,30 +68,11 @@ def auc_interval(
         )
     from scipy.special import ndtri
 
-    tail = require_confidence(confidence)
+    tail = (1 - confidence) / 2
     variance_in = _share_below(in_P, out_Q).var(ddof=1) / len(in_P)
     variance_out = _share_below(out_Q, in_P).var(ddof=1) / len(out_Q)
     margin = float(ndtri(1 - tail) * np.sqrt(variance_in + variance_out))
     return max(0.0, estimate - margin), min(1.0, estimate + margin)
-
-
-def require_confidence(confidence: float) -> float:
-    """Refuse a confidence that is no probability.
-
-    Args:
-        confidence: Coverage, between 0 and 1.
-
-    Returns:
-        The probability of either tail, (1 − confidence) / 2.
-
-    Raises:
-        ValueError: confidence out of range.
-    """
-    if not 0 < confidence < 1:
-        raise ValueError(
-            f"confidence is {confidence}, expected more than 0 and less than 1; write 95 % as 0.95"
-        )
-    return (1 - confidence) / 2
 
 
 def _share_below(values: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -138,7 +118,7 @@ def balanced_accuracy_interval(
 
 
 def bootstrap_limits(
-    value: NDArray[np.float64] | float, value_R: NDArray[np.float64], tail: float
+    value: NDArray[np.float64] | float, value_R: NDArray[np.float64], confidence: float
 ) -> NDArray[np.float64]:
     """Quantiles of bootstrap replicates, less the bias that these show.
 
@@ -149,10 +129,11 @@ def bootstrap_limits(
         value: (…) the statistics.
         value_R: (R, …) the same of R replicates. NaN, as of a replicate that misses all members of
             a tiny pool, is left out.
-        tail: of each side, see `require_confidence`.
+        confidence: Coverage, between 0 and 1.
 
     Returns:
         (2, …) lower and upper limits.
     """
+    tail = (1 - confidence) / 2
     bias = np.nanmean(value_R, axis=0) - value
     return np.nanquantile(value_R, [tail, 1 - tail], axis=0) - bias

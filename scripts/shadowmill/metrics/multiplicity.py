@@ -18,17 +18,9 @@ def holm(p_P: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns:
         (P,) float64, at least the p-value and at most 1, in the order given; NaN stays NaN.
-
-    Raises:
-        ValueError: a p-value below 0 or above 1.
     """
     tested = np.flatnonzero(~np.isnan(p_P))
     order = tested[np.argsort(p_P[tested], kind="stable")]
-    if len(order) and not 0 <= p_P[order[0]] <= p_P[order[-1]] <= 1:
-        raise ValueError(
-            f"p-values range from {p_P[order[0]]:g} to {p_P[order[-1]]:g}, expected 0 to 1; "
-            "pass probabilities, not test statistics"
-        )
     adjusted_P = np.full(len(p_P), np.nan)
     # The smallest is multiplied by how many there are, the next by one less, and so on.
     stepped = p_P[order] * np.arange(len(order), 0, -1)

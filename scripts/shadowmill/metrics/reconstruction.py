@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.metrics.intervals import bootstrap_limits, clopper_pearson, require_confidence
+from shadowmill.metrics.intervals import bootstrap_limits, clopper_pearson
 from shadowmill.metrics.ranking import allowed_false_positives, auc, operating_point
 from shadowmill.metrics.resampling import Measure, Pooled, Weights, resample
 
@@ -153,16 +153,11 @@ def rates_at_fprs(
         the Gaussians where a hypothesis has a single value.
 
     Raises:
-        ValueError: shapes that differ, an MSE outside [0, 4], an FPR or confidence out of range,
-            fewer than two replicates.
+        ValueError: shapes that differ, an MSE outside [0, 4].
     """
-    _require_valid(min_mse_h0_HG, min_mse_h1_HG, replicates)
-    for fpr in fprs:
-        if not 0 < fpr <= 1:
-            raise ValueError(f"FPR is {fpr}, expected more than 0 and at most 1; write 1 % as 0.01")
-    tail = require_confidence(confidence)
+    _require_valid(min_mse_h0_HG, min_mse_h1_HG)
     measures = [of(min_mse_h0_HG, min_mse_h1_HG, fprs) for of in _MEASURES.values()]
-    estimate_5JS = _bootstrap(measures, min_mse_h0_HG.shape, replicates, seed, tail)
+    estimate_5JS = _bootstrap(measures, min_mse_h0_HG.shape, replicates, seed, confidence)
     area = auc(*ranking(-min_mse_h0_HG, -min_mse_h1_HG))
     return [
         Rate(
@@ -202,14 +197,12 @@ def rates_at_thresholds(
         A rate for each threshold.
 
     Raises:
-        ValueError: shapes that differ, an MSE outside [0, 4], a confidence out of range, fewer
-            than two replicates.
+        ValueError: shapes that differ, an MSE outside [0, 4].
     """
-    _require_valid(min_mse_h0_HG, min_mse_h1_HG, replicates)
-    tail = require_confidence(confidence)
+    _require_valid(min_mse_h0_HG, min_mse_h1_HG)
     limits_S = np.array(list(thresholds.values()), dtype=np.float64)
     measure = _AtThresholds(min_mse_h0_HG, limits_S)
-    estimate_5S = _bootstrap([measure], min_mse_h0_HG.shape, replicates, seed, tail)[:, 0]
+    estimate_5S = _bootstrap([measure], min_mse_h0_HG.shape, replicates, seed, confidence)[:, 0]
     if min_mse_h0_HG.shape[1] == 1:
         heads = len(min_mse_h0_HG)
         successes_S = (min_mse_h0_HG <= limits_S).sum(axis=0)
@@ -337,7 +330,11 @@ class _OverHeads:
 
 
 def _bootstrap(
-    measures: Sequence[Measure], shape: tuple[int, int], replicates: int, seed: int, tail: float
+    measures: Sequence[Measure],
+    shape: tuple[int, int],
+    replicates: int,
+    seed: int,
+    confidence: float,
 ) -> Float:
     """Value, limits over heads, limits over heads and groups: (5, J, S), NaN where undefined."""
     count, several = len(measures), shape[1] > 1
@@ -345,10 +342,13 @@ def _bootstrap(
     value_JS, value_RJS = resample(together, shape, replicates, seed)
     estimate_5JS = np.full((5, count, value_JS.shape[1]), np.nan)
     estimate_5JS[0] = value_JS[:count]
-    for first, part in ((1, slice(count)), (3, slice(count, None)))[: 1 + several]:
+    parts = [(1, slice(count))]
+    if several:
+        parts.append((3, slice(count, None)))
+    for first, part in parts:
         defined_JS = ~np.isnan(value_JS[part])
         limits_2D = bootstrap_limits(
-            value_JS[part][defined_JS], value_RJS[:, part][:, defined_JS], tail
+            value_JS[part][defined_JS], value_RJS[:, part][:, defined_JS], confidence
         )
         estimate_5JS[first : first + 2, defined_JS] = np.clip(limits_2D, 0, 1)
     return estimate_5JS
@@ -359,7 +359,7 @@ def _moments(values_P: Float, weight_P: Weights | None) -> tuple[float, float]:
     return float(mean), float(np.sqrt(np.average((values_P - mean) ** 2, weights=weight_P)))
 
 
-def _require_valid(min_mse_h0_HG: Float, min_mse_h1_HG: Float, replicates: int) -> None:
+def _require_valid(min_mse_h0_HG: Float, min_mse_h1_HG: Float) -> None:
     if min_mse_h0_HG.ndim != 2 or min_mse_h0_HG.shape != min_mse_h1_HG.shape:
         raise ValueError(
             f"min-MSE has shape {min_mse_h0_HG.shape} under H0 and {min_mse_h1_HG.shape} under H1, "
@@ -371,5 +371,3 @@ def _require_valid(min_mse_h0_HG: Float, min_mse_h1_HG: Float, replicates: int) 
                 f"min-MSE under {name} is not within 0 to {LARGEST_MSE:g} throughout; "
                 "scale pixels to [-1, 1]"
             )
-    if replicates < 2:
-        raise ValueError(f"replicates is {replicates}, expected at least 2; 1000 are usual")
