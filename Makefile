@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # uv installs the same, faster. It does not read the settings of pip.
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
-new_venv = $(UV) venv --quiet --seed --clear --python $(PYTHON) $(VENV)
+new_venv = $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
 install = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet \
 	$(PIP_EXTRA_INDEX_URL:%=--extra-index-url % --index-strategy unsafe-best-match)
 else
