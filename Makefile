@@ -62,7 +62,7 @@ test-quick: $(TOOLS)  ## those that take a second at most, in a minute and a hal
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n auto -m "not slow and not long"
 
 test-slow: $(TOOLS)  ## the tests that take minutes each: outages and limits of Slurm, whole studies
-	@OMP_NUM_THREADS=1 python -m pytest -m slow
+	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m slow
 
 lint: $(TOOLS)  ## formatting, style, and Snakemake's own linter
 	ruff check . && ruff format --check .

@@ -168,7 +168,7 @@ def overfitted(digits):
     [
         {"name": "ppb", "value": 4.0},
         {"name": "relaxloss", "value": 0.8},
-        ADVERSARIAL | {"value": 10.0},
+        pytest.param(ADVERSARIAL | {"value": 10.0}, marks=pytest.mark.slow),
     ],
     ids=lambda defense: defense["name"],
 )

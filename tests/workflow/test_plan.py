@@ -227,8 +227,7 @@ NEW_ROWS = (
     (
         "shadowmill/attacks/__init__.py",
         '    "rmia_online": _rmia("online"),',
-        '    "another": Attack("Another", loss, loss_leave_one_out),\n'
-        '    "rmia_online": _rmia("online"),',
+        '    "another": Attack("Another", loss),\n    "rmia_online": _rmia("online"),',
     ),
     (
         "shadowmill/data/__init__.py",

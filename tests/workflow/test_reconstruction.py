@@ -124,6 +124,7 @@ def test_weights_that_are_not_there_are_told_while_planning(untouched):
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(untouched, ended_once):
     config = configuration()
     config["execution"]["checkpoint_minutes"] = 1e-6
@@ -167,7 +168,7 @@ COMMON = {
     "dataset": "digits",
     "classes": [5, 6, 7, 8, 9],
     "test_fraction": 0.4,
-    "train_heads": {"seeds": 3, "per_seed": 90},
+    "train_heads": {"seeds": 2, "per_seed": 90},
     "test_heads": 50,
 }
 NETWORK = {"image_size": 8, "width": 4, "steps": 20}
@@ -196,7 +197,8 @@ OTHERS = {
 def others(tmp_path_factory):
     config = configuration() | {"build": ["private"], "reconstructions": OTHERS}
     checkout = Checkout.create(tmp_path_factory.mktemp("others") / "checkout", config)
-    checkout.run("private", "results/away/tables/reconstruction.csv")
+    tables = [f"results/{name}/tables/reconstruction.csv" for name in ("private", "away")]
+    checkout.run(*tables, "results/private/figures/sweep.png")
     return checkout
 
 

@@ -49,6 +49,7 @@ def pruning_attacks(tmp_path_factory):
     return ran(folder, config, *tables("pruning_attacks_small", *wanted))
 
 
+@pytest.mark.slow
 def test_fine_tuned_models_have_the_sparsity_of_their_names(pruning_attacks):
     training = table(pruning_attacks, "pruning_attacks_small", "training_results")
     for variant, part in training.groupby("variant"):
@@ -60,6 +61,7 @@ def test_fine_tuned_models_have_the_sparsity_of_their_names(pruning_attacks):
     assert (training["test_set"] == "non-members").all()
 
 
+@pytest.mark.slow
 def test_fine_tuned_models_start_from_the_dense_ones(pruning_attacks):
     cell = pruning_attacks.results / "pruning_attacks_small" / "digits" / "resnet20"
     for model in ("target-7", "shadow-00-3"):
@@ -76,6 +78,7 @@ def test_fine_tuned_models_start_from_the_dense_ones(pruning_attacks):
     assert loss["l1_unstructured-0.7"] < loss["dense"] / 2
 
 
+@pytest.mark.slow
 def test_target_and_shadows_share_no_example(pruning_attacks):
     folder = pruning_attacks.results / "pruning_attacks_small" / "digits" / "roles"
     target, shadows = (
@@ -85,6 +88,7 @@ def test_target_and_shadows_share_no_example(pruning_attacks):
     assert ((target != roles.UNUSED) | (shadows != roles.UNUSED).any(axis=0)).all()
 
 
+@pytest.mark.slow
 def test_posterior_balancing_leaks_less_than_pruning_alone(pruning_attacks):
     metrics = table(pruning_attacks, "pruning_attacks_small", "membership_metrics")
     auc = metrics[(metrics["metric"] == "auc") & (metrics["target"] == "shadows-pooled")]
@@ -93,6 +97,7 @@ def test_posterior_balancing_leaks_less_than_pruning_alone(pruning_attacks):
     assert auc["dense"] > 0.55
 
 
+@pytest.mark.slow
 def test_a_defence_faces_both_adversaries(pruning_attacks):
     attacks = ["loss", "modified_entropy_per_class"]
     metrics = table(pruning_attacks, "pruning_attacks_small", "membership_metrics")
@@ -114,6 +119,7 @@ def with_nn(pruning_attacks, tmp_path):
     return checkout
 
 
+@pytest.mark.slow
 def test_one_more_attack_trains_nothing_again(with_nn):
     # Networks want logits, which no other attack did.
     assert with_nn.planned(NN) == {"score_block": 2, "attack_by_network": 1}
