@@ -120,7 +120,10 @@ def test_all_code_that_runs_is_in_the_digest_of_the_attacks_file(name, executed,
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "samia" else []) for name in ATTACKS],
+)
 def test_null_gives_one_half(name):
     attack, bank = quick(ATTACKS[name]), make_bank(32, 400)
     score_MN = leave_one_out(attack, bank)

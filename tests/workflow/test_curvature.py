@@ -19,9 +19,9 @@ for _study in ("curvature_quickstart", *SMALL):
         "curvature": {"probes": 2},
         "num_shadows": 8,
         "models_per_job": 4,
+        "recipe": "short",
     }
-for _recipe, _epochs in (("one_cycle_30", 8), ("one_cycle_12", 3)):
-    SHIPPED["recipes"][_recipe]["epochs"] = _epochs
+SHIPPED["recipes"]["short"] = SHIPPED["recipes"]["one_cycle_30"] | {"epochs": 6}
 # Two sizes show what subsets are, one attack what the others are attacked with.
 for _study in SMALL[:2]:
     SHIPPED["studies"][_study]["subsets"]["sizes"] = [100, 400]
@@ -40,10 +40,19 @@ def ended(tmp_path_factory):
     checkout.run(
         *(f"results/curvature_quickstart/tables/{name}" for name in TABLES),
         *(f"results/curvature_quickstart/figures/{name}.png" for name in FIGURES),
+    )
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def all_ended(ended, tmp_path_factory):
+    """The same and the other small studies."""
+    checkout = ended.copy(tmp_path_factory.mktemp("all_curvature") / "checkout")
+    checkout.run(
         *(f"results/{name}/figures/subset_sizes.png" for name in SMALL[:2]),
         f"results/{SMALL[0]}/tables/attack_differences.csv",
         f"results/{SMALL[0]}/tables/summary.tex",
-        "results/curvature_dp_small/figures/epsilon.png",
+        f"results/{SMALL[2]}/figures/epsilon.png",
     )
     return checkout
 
@@ -52,11 +61,12 @@ def table(checkout, study, name):
     return pd.read_csv(checkout.results / study / "tables" / f"{name}.csv")
 
 
-def test_every_file_can_be_asked_for(ended):
-    files = ended.written(*(path.name for path in ended.results.iterdir() if path.is_dir()))
+@pytest.mark.slow
+def test_every_file_can_be_asked_for(all_ended):
+    files = all_ended.written(*(path.name for path in all_ended.results.iterdir() if path.is_dir()))
     files = [path for path in files if not path.startswith(("results/logs", "results/."))]
     assert any(path.endswith("mean_curvature.csv") for path in files)
-    assert ended.planned(*files) == {}
+    assert all_ended.planned(*files) == {}
 
 
 def test_other_published_values_redo_the_comparison(ended):
@@ -100,40 +110,45 @@ def test_scores_have_the_estimators_that_attacks_need(ended):
     assert (scores["max_phi"] >= scores["phi"] - 1e-5).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", SMALL[:2])
-def test_shadows_of_the_first_study_serve_the_subsets(ended, study):
-    folder = ended.results / study / CELL
+def test_shadows_of_the_first_study_serve_the_subsets(all_ended, study):
+    folder = all_ended.results / study / CELL
     assert len(list((folder / "models").glob("target-*.safetensors"))) == 4
     assert not list((folder / "models").glob("shadow-*"))
-    assert set(table(ended, study, "membership_metrics")["target"]) > {"target-0-100"}
+    assert set(table(all_ended, study, "membership_metrics")["target"]) > {"target-0-100"}
 
 
-def test_shadows_of_another_study_are_not_what_is_judged(ended):
-    metrics = table(ended, SMALL[0], "membership_metrics")
+@pytest.mark.slow
+def test_shadows_of_another_study_are_not_what_is_judged(all_ended):
+    metrics = table(all_ended, SMALL[0], "membership_metrics")
     assert set(metrics["adversary"]) == {"shared"}
     assert not metrics["target"].str.startswith("shadows").any()
     assert "targets-pooled" in set(metrics["target"])
-    differences = table(ended, SMALL[0], "attack_differences")
+    differences = table(all_ended, SMALL[0], "attack_differences")
     assert set(differences["target"]) == {"targets-mean", "targets-pooled"}
 
 
-def test_low_subsets_have_the_lowest_curvature(ended):
-    order = pd.read_csv(ended.results / "curvature_quickstart" / CELL / "mean_curvature.csv")
+@pytest.mark.slow
+def test_low_subsets_have_the_lowest_curvature(all_ended):
+    order = pd.read_csv(all_ended.results / "curvature_quickstart" / CELL / "mean_curvature.csv")
     lowest = order.sort_values("score", kind="stable")["example"].to_numpy()[:400]
-    folder = ended.results / "curvature_low_subset_small" / "digits" / "roles"
+    folder = all_ended.results / "curvature_low_subset_small" / "digits" / "roles"
     for seed in (0, 1):
         found = roles.load(folder / f"target-{seed}-400.h5").roles_MN[0]
         np.testing.assert_array_equal(np.flatnonzero(found == roles.MEMBER), np.sort(lowest))
 
 
-def test_private_targets_face_shadows_of_both_kinds(ended):
-    found = table(ended, "curvature_dp_small", "membership_metrics")
+@pytest.mark.slow
+def test_private_targets_face_shadows_of_both_kinds(all_ended):
+    found = table(all_ended, "curvature_dp_small", "membership_metrics")
     private = found[found["variant"] == "dense+dp_sgd-50"]
     assert set(private["adversary"]) == {"adaptive", "non_adaptive"}
 
 
-def test_other_estimators_leave_models_alone(ended, tmp_path):
-    copy = ended.copy(tmp_path / "checkout")
+@pytest.mark.slow
+def test_other_estimators_leave_models_alone(all_ended, tmp_path):
+    copy = all_ended.copy(tmp_path / "checkout")
     config = deepcopy(SHIPPED)
     config["studies"]["curvature_quickstart"]["curvature"] = {"probes": 3}
     for name in SMALL[:2]:

@@ -47,7 +47,7 @@ def test_what_runs(untouched):
         "dataset": 1,
         "backbone": 1,
         "deep_features": 1,
-        "train_heads": (5 + 5 + 1) + (10 + 5 + 1),  # twice the seeds with twice the examples
+        "train_heads": (4 + 3 + 1) + (8 + 3 + 1),  # twice the seeds with twice the examples
         "weight_statistics": 2,
         "train_reconstructor": 2,
         "reconstruct": 2,
@@ -90,7 +90,7 @@ def test_another_class_size_leaves_the_others_alone(ended):
     config["reconstructions"][NAME]["sweep"]["class_size"].append(3)
     ended.configure(config)
     planned = ended.planned()
-    assert planned["train_heads"] == 15 + 5 + 1
+    assert planned["train_heads"] == 12 + 3 + 1
     assert planned["train_reconstructor"] == 1
 
 
@@ -145,7 +145,7 @@ def test_killed_again_and_again(untouched, ended_once):
     untouched.run()
     assert untouched.planned() == {}
     found_again = sorted(untouched.results.glob(f"{NAME}/**/*.h5"))
-    assert len(found_again) == 5 + 1 + 1 + 2
+    assert len(found_again) == 4 + 1 + 1 + 2
     for again in found_again:
         path = ended_once.results / again.relative_to(untouched.results)
         with h5py.File(path) as expected, h5py.File(again) as found:
@@ -202,6 +202,7 @@ def others(tmp_path_factory):
     return checkout
 
 
+@pytest.mark.slow
 def test_noise_is_shown_as_the_privacy_that_it_gives(others):
     table = pd.read_csv(others.results / "private" / "tables" / "reconstruction.csv")
     epsilon = table.groupby("setting")["epsilon"].unique()
@@ -213,6 +214,7 @@ def test_noise_is_shown_as_the_privacy_that_it_gives(others):
     assert set(table["class"]) == {"all"}  # not conditional
 
 
+@pytest.mark.slow
 def test_weights_are_written_where_they_are_asked_for(others):
     size = 4 * (64 + 1) + 4 + 1
     with h5py.File(others.results / "private/noise_multiplier-1/heads/train-0000.h5") as file:
@@ -221,6 +223,7 @@ def test_weights_are_written_where_they_are_asked_for(others):
         assert "weights" not in file
 
 
+@pytest.mark.slow
 def test_a_reconstructor_is_tried_on_other_heads(others):
     own = others.results / "away" / "default" / "heads"
     assert [path.stem for path in own.glob("test-*")] == ["test-9999"]  # of the learning curve

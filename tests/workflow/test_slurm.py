@@ -108,6 +108,7 @@ def test_results_equal_a_local_run(checkout, finished_once):
         assert facts["visible_devices"] in ("0", "1"), "not one device"
 
 
+@pytest.mark.slow
 def test_failed_job_comes_back_with_a_larger_request(checkout):
     script = checkout.folder / "scripts/train_models.py"
     marker = checkout.folder / "failed_once"
