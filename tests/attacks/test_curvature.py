@@ -18,7 +18,7 @@ from shadowmill.attacks.curvature import (
     likelihood_ratio,
     log_curvature,
 )
-from shadowmill.attacks.lira import SIGMA_FLOOR
+from shadowmill.attacks.sides import SIGMA_FLOOR
 from shadowmill.metrics.intervals import auc_interval
 from shadowmill.metrics.ranking import auc
 
@@ -220,7 +220,7 @@ def test_chunks_do_not_show(name, monkeypatch):
     bank = random_bank(10, 50, 2)
     attack, targets = ATTACKS[name], bank.select([3])
     whole = attack.score(bank, targets), leave_one_out(attack, bank)
-    module = importlib.import_module("shadowmill.attacks.lira")  # the package's lira is a function
+    module = importlib.import_module("shadowmill.attacks.sides")
     monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 7 * 10 * 2)  # 50 = 7 × 7 + 1
     parts = attack.score(bank, targets), leave_one_out(attack, bank)
     for one, other in zip(whole, parts, strict=True):

@@ -8,7 +8,7 @@ from banks import looped, score_bank
 from scipy.stats import norm
 
 from shadowmill.attacks.legacy import global_gaussian
-from shadowmill.attacks.lira import SIGMA_FLOOR
+from shadowmill.attacks.sides import SIGMA_FLOOR
 from shadowmill.metrics.intervals import auc_interval
 
 

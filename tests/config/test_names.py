@@ -29,7 +29,7 @@ ONE_FAULT = {
         "studies.main.attacks[0]",
         "lira",
         "studies.main.attacks[0]: there is no attack 'lira'.",
-        "lira_online, lira_fixed, lira_offline",
+        "lira_online, lira_fixed, lira_bayes_n, lira_bayes_t, lira_offline",
     ),
     "an unknown recipe": (
         "studies.main.recipe",

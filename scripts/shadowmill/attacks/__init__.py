@@ -171,6 +171,8 @@ _ENDINGS = {
 ATTACKS: dict[str, Attack] = {
     "lira_online": _lira("LiRA, online", "online"),
     "lira_fixed": _lira("LiRA, online, fixed variance", "fixed"),
+    "lira_bayes_n": _lira("LiRA, variance with a prior", "bayes_n"),
+    "lira_bayes_t": _lira("LiRA, variance with a prior, Student's t", "bayes_t"),
     "lira_offline": _lira("LiRA, offline", "offline"),
     "lira_online_median": _lira("LiRA, online, medians", "online", "median"),
     "lira_fixed_median": _lira("LiRA, fixed variance, medians", "fixed", "median"),

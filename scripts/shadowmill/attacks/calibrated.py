@@ -15,8 +15,8 @@ from shadowmill.attacks.bank import (
     require_same_examples,
     require_shadows_of_each_example,
 )
-from shadowmill.attacks.lira import side_quantile
 from shadowmill.attacks.loss import cross_entropy
+from shadowmill.attacks.sides import side_quantile
 
 Float = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from shadowmill.attacks.bank import (
     require_same_examples,
     require_shadows_of_each_example,
 )
-from shadowmill.attacks.lira import (
+from shadowmill.attacks.sides import (
     SIGMA_FLOOR,
     Comparison,
     chunks,

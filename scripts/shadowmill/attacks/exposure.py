@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.attacks.bank import ScoreBank
-from shadowmill.attacks.lira import SIGMA_FLOOR
+from shadowmill.attacks.sides import SIGMA_FLOOR
 
 
 def exposure(bank: ScoreBank, loo_MN: NDArray[np.float64]) -> dict[str, NDArray]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.attacks.bank import ScoreBank
-from shadowmill.attacks.lira import log_ratio, pooled_normal
 from shadowmill.attacks.loss import cross_entropy
+from shadowmill.attacks.sides import log_ratio, pooled_normal
 
 Float = NDArray[np.float64]
 

@@ -4,12 +4,10 @@ Carlini et al. (2022), "Membership inference attacks from first principles",
 arXiv:2112.03570, Algorithm 1 and Equation 4. Where the code published with the paper (TensorFlow
 Privacy, research/mi_lira_2021) departs from it, its formulas are modes of their own.
 
-Legend: M shadow models, T targets, N examples, A queries. Scores are put into the order
-(A, T, N) for the computation: the examples are then contiguous, and the masks broadcast.
+Legend: M shadow models, T targets, N examples, A queries.
 """
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,42 +17,31 @@ from shadowmill.attacks.bank import (
     require_same_examples,
     require_shadows_of_each_example,
 )
+from shadowmill.attacks.prior import Moments, Prior
+from shadowmill.attacks.sides import (
+    SIGMA_FLOOR,
+    Comparison,
+    Location,
+    chunks,
+    compare,
+    log_ratio,
+    pooled_normal,
+    queries_first,
+)
 
-Mode = Literal["online", "fixed", "offline", "two_sided_code", "code2021"]
-MODES: tuple[Mode, ...] = ("online", "fixed", "offline", "two_sided_code", "code2021")
+Mode = Literal["online", "fixed", "bayes_n", "bayes_t", "offline", "two_sided_code", "code2021"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
-Location = Literal["mean", "median"]
-LOCATIONS: tuple[Location, ...] = ("mean", "median")
+LOCATIONS: tuple[Location, ...] = get_args(Location)
 
-SIGMA_FLOOR = 1e-6
-"""Smallest σ in nats: shadows that agree to the last bit must not give an infinite score."""
-
-_MIN_PER_SIDE = {"online": 2, "fixed": 1, "offline": 2, "two_sided_code": 2, "code2021": 1}
+_MIN_PER_SIDE = dict.fromkeys(MODES, 2) | dict.fromkeys(
+    ("fixed", "bayes_n", "bayes_t", "code2021"), 1
+)
+_OF_ALL_EXAMPLES = ("fixed", "bayes_n", "bayes_t")  # σ is, or has a prior, from residuals of all
 _WITHOUT_IN = ("offline", "two_sided_code")
 _FROM_CODE = ("two_sided_code", "code2021")
-_CHUNK_ELEMENTS = 2**17  # float64 values per temporary array: 1 MB, which a core's cache holds
 
 Float = NDArray[np.float64]
-
-
-class Comparison(NamedTuple):
-    """Each target against the shadows of one side, IN or OUT, its own value left out.
-
-    Attributes:
-        deviation_ATN: (A, T, N) float64, value of the target minus the side's mean or median.
-        sum_squares_ATN: (A, T, N) float64, of the side's residuals about its mean; T may be 1,
-            for all alike.
-        count_TN: (T, N) float64, shadows on the side; T may be 1.
-    """
-
-    deviation_ATN: Float
-    sum_squares_ATN: Float
-    count_TN: Float
-
-    @property
-    def variance_ATN(self) -> Float:
-        """Of the side's values, the maximum-likelihood estimate (divisor n)."""
-        return self.sum_squares_ATN / self.count_TN
 
 
 def lira(
@@ -73,6 +60,12 @@ def lira(
       examples: the root mean squared residual about the per-example means, with divisor
       Σ(n − 1). The paper's "global variance" (§VI-B), without the spread between examples
       that its code mixes in.
+    - ``bayes_n``: as ``online``, but σ² is between the example's own and that of ``fixed``: the
+      posterior variance (d₀·s₀² + Σr²) / (d₀ + n) under an inverse-gamma prior, d₀ and s₀² fitted
+      to the variances of all examples, for each side and query.
+    - ``bayes_t``: the same with Student's t in place of the Gaussian: the predictive density of
+      one more φ, with d₀ + n − 1 degrees of freedom and squared scale
+      (d₀·s₀² + Σr²) / (d₀ + n − 1) · (1 + 1/n). After Brännvall (2026), arXiv:2603.11799.
     - ``offline``: log Φ((φ − μ_out) / σ_out), one-sided as Equation 4, from OUT shadows alone.
       σ_out as for ``online``.
     - ``two_sided_code``: −log N(φ; μ_out, σ_out), what the published code computes offline. It
@@ -121,147 +114,6 @@ def required_shadows(mode: Mode) -> int:
     return 2 * (_MIN_PER_SIDE[mode] + 1)
 
 
-def side_quantile(
-    value_AMN: Float, side_MN: NDArray[np.bool_], quantile: float, *, leave_one_out: bool
-) -> Float:
-    """Quantile of some models' values, per example, with linear interpolation.
-
-    Without a model it is read from the sorted values, its rank skipped.
-
-    ``numpy.quantile`` over ``value_AMN[:, side_MN[:, n], n]``, for every example n at once.
-
-    Args:
-        value_AMN: (A, M, N) float64.
-        side_MN: (M, N) bool, which models count for an example; at least one for each, or two
-            if one is left out.
-        quantile: Between 0 and 1; 0.5 is the median.
-        leave_one_out: Whether each model asks in turn, its own value left out.
-
-    Returns:
-        (A, 1, N) float64, or (A, M, N) if each model asks in turn.
-    """
-    outside_last_AMN = np.where(side_MN, value_AMN, np.inf)
-    order_AMN = outside_last_AMN.argsort(axis=1)
-    sorted_AMN = np.take_along_axis(outside_last_AMN, order_AMN, axis=1)
-    left_TN = side_MN.sum(axis=0, keepdims=True)
-    skipped_ATN = np.full((1, 1, 1), len(side_MN))
-    if leave_one_out:
-        # Models that do not count rank behind those that do, so that skipping them does nothing.
-        left_TN = left_TN - side_MN
-        skipped_ATN = np.empty_like(order_AMN)
-        ranks_1M1 = np.arange(len(side_MN))[None, :, None]
-        np.put_along_axis(skipped_ATN, order_AMN, ranks_1M1, axis=1)
-    position_TN = quantile * (left_TN - 1)
-    below_TN = position_TN.astype(np.intp)
-    low_ATN, high_ATN = (
-        np.take_along_axis(sorted_AMN, rank_TN + (rank_TN >= skipped_ATN), axis=1)
-        for rank_TN in (below_TN, np.minimum(below_TN + 1, left_TN - 1))
-    )
-    return low_ATN + (position_TN - below_TN) * (high_ATN - low_ATN)
-
-
-def pooled_normal(
-    value_MN: NDArray[np.floating], side_MN: NDArray[np.bool_], *, leave_one_out: bool
-) -> tuple[Float, Float]:
-    """Mean and variance (divisor n) of the values of all (model, example) pairs of a side.
-
-    Each model's own moments are combined, which loses no digits to cancellation when one
-    of them is left out.
-
-    Args:
-        value_MN: (M, N) or (M, N, A) float; all queries of a pair are pooled too.
-        side_MN: (M, N) bool, the pairs that count.
-        leave_one_out: Whether each model asks in turn, its own pairs left out.
-
-    Returns:
-        Means and variances, both (1,) float64, or (M,) if each model asks in turn; NaN where no
-        pair is left. The variance is floored at ``SIGMA_FLOOR`` squared.
-    """
-    num_models = len(side_MN)
-    count_M, mean_M, sum_squares_M = np.zeros((3, num_models))
-    for model, own_N in enumerate(side_MN):
-        values = value_MN[model][own_N].astype(np.float64)
-        if values.size:
-            count_M[model] = values.size
-            mean_M[model] = values.mean()
-            sum_squares_M[model] = ((values - mean_M[model]) ** 2).sum()
-    kept_TM = 1 - np.eye(num_models) if leave_one_out else np.ones((1, num_models))
-    weight_TM = kept_TM * count_M
-    count_T = weight_TM.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        mean_T = weight_TM @ mean_M / count_T
-        between_T = (weight_TM * (mean_M - mean_T[:, None]) ** 2).sum(axis=1)
-        variance_T = (kept_TM @ sum_squares_M + between_T) / count_T
-    return mean_T, np.maximum(variance_T, SIGMA_FLOOR**2)
-
-
-def log_ratio(term_in: tuple[Float, Float], term_out: tuple[Float, Float]) -> Float:
-    """Log ratio of two normal densities, each given as deviation from its mean and variance."""
-    (dev_in, var_in), (dev_out, var_out) = term_in, term_out
-    return 0.5 * (np.log(var_out / var_in) + dev_out**2 / var_out - dev_in**2 / var_in)
-
-
-def chunks(bank: ScoreBank) -> Iterator[slice]:
-    """Ranges of examples so short that a statistic of all models stays in a core's cache."""
-    num_models, num_examples, num_queries = bank.phi_MNA.shape
-    step = max(1, _CHUNK_ELEMENTS // (num_models * num_queries))
-    for start in range(0, num_examples, step):
-        yield slice(start, start + step)
-
-
-def queries_first(value_MNA: NDArray[np.floating], chunk: slice) -> Float:
-    """Some examples of a statistic in the order that ``compare`` takes, (A, M, N) float64."""
-    return value_MNA[:, chunk].transpose(2, 0, 1).astype(np.float64, order="C")
-
-
-def compare(
-    value_AMN: Float,
-    side_MN: NDArray[np.bool_],
-    asking_ATN: Float | None,
-    location: Location = "mean",
-) -> Comparison:
-    """Compare the given targets, or every shadow left out, with one side of the shadows.
-
-    All shadows left out come from one set of sums: with r = value − mean over the n shadows of the
-    side, leaving one of them out moves its deviation to r·n/(n−1) and takes r²·n/(n−1) from the sum
-    of squares: O(MNA), not O(M²NA).
-
-    Args:
-        value_AMN: (A, M, N) float64, φ or another statistic of the shadows.
-        side_MN: (M, N) bool, which shadows make up the side; at least one for each example, or
-            two if one is left out.
-        asking_ATN: (A, T, N) float64, the same of the targets; None for every shadow in turn.
-        location: What the targets deviate from.
-
-    Returns:
-        The comparison; T = M if every shadow asks in turn.
-    """
-    weight_MN = side_MN.astype(np.float64)
-    count_N = weight_MN.sum(axis=0)
-    mean_A1N = np.einsum("mn,amn->an", weight_MN, value_AMN)[:, None] / count_N
-    residual_AMN = value_AMN - mean_A1N
-    square_AMN = residual_AMN * residual_AMN
-    total_A1N = np.einsum("mn,amn->an", weight_MN, square_AMN)[:, None]
-    leave_one_out = asking_ATN is None
-    if leave_one_out:
-        asking_ATN = value_AMN
-        left_TN = count_N - weight_MN
-        stretch_MN = count_N / left_TN  # n / (n − 1) where the model is on this side, else 1
-        deviation_ATN = residual_AMN * stretch_MN
-        square_AMN *= weight_MN * stretch_MN
-        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
-        _mend_cancelled(sum_squares_ATN, total_A1N, value_AMN, side_MN)
-    else:
-        left_TN = count_N[None]
-        deviation_ATN = asking_ATN - mean_A1N
-        sum_squares_ATN = total_A1N
-    if location == "median":
-        deviation_ATN = asking_ATN - side_quantile(
-            value_AMN, side_MN, 0.5, leave_one_out=leave_one_out
-        )
-    return Comparison(deviation_ATN, sum_squares_ATN, left_TN)
-
-
 def _require_mode(mode: str) -> None:
     if mode not in MODES:
         raise ValueError(f"unknown LiRA mode {mode!r}, expected one of {', '.join(MODES)}")
@@ -288,7 +140,7 @@ def _require_shadows(bank: ScoreBank, mode: Mode, *, leave_one_out: bool) -> Non
     require_shadows_of_each_example(
         sides, _MIN_PER_SIDE[mode], f"LiRA mode {mode!r}", leave_one_out=leave_one_out
     )
-    if mode != "fixed":
+    if mode not in _OF_ALL_EXAMPLES:
         return
     for side, side_MN in sides.items():
         freedom = (side_MN.sum(axis=0) - 1).sum()
@@ -297,7 +149,7 @@ def _require_shadows(bank: ScoreBank, mode: Mode, *, leave_one_out: bool) -> Non
         if freedom < 1:
             when = " once a model is left out" if leave_one_out else ""
             raise ValueError(
-                f"LiRA mode 'fixed' found one {side} shadow for every example{when}, expected "
+                f"LiRA mode {mode!r} found one {side} shadow for every example{when}, expected "
                 "two for at least one example to pool σ from; use more shadows or more examples"
             )
 
@@ -305,9 +157,11 @@ def _require_shadows(bank: ScoreBank, mode: Mode, *, leave_one_out: bool) -> Non
 def _scores(bank: ScoreBank, mode: Mode, location: Location, targets: ScoreBank | None) -> Float:
     """Scores (T, N): of the given targets, or of every shadow left out (T = M)."""
     sides = _sides(bank, mode)
-    pooled = {}
+    pooled, priors = {}, {}
     if mode == "fixed":
         pooled = {side: _pooled_variance(bank, side_MN, targets) for side, side_MN in sides.items()}
+    elif mode in _OF_ALL_EXAMPLES:
+        priors = {side: _prior(bank, side_MN, targets) for side, side_MN in sides.items()}
     elif mode == "code2021":
         _, variance_T = pooled_normal(bank.phi_MNA, bank.member_MN, leave_one_out=targets is None)
         pooled = dict.fromkeys(sides, variance_T[:, None])
@@ -317,14 +171,20 @@ def _scores(bank: ScoreBank, mode: Mode, location: Location, targets: ScoreBank 
         phi_AMN, asking_ATN = _phi(bank, targets, chunk)
         for side, side_MN in sides.items():
             against = compare(phi_AMN, side_MN[:, chunk], asking_ATN, location)
-            variance = pooled.get(side)
-            if variance is None:
-                variance = against.variance_ATN
+            if mode == "bayes_t":
+                terms[side] = _predictive(against, priors[side])
+                continue
+            if mode == "bayes_n":
+                variance = _posterior(against, priors[side])
+            else:
+                variance = pooled[side] if pooled else against.variance_ATN
             terms[side] = (against.deviation_ATN, np.maximum(variance, SIGMA_FLOOR**2))
         if mode == "offline":
             score_ATN = _log_cdf(*terms["OUT"])
         elif mode == "two_sided_code":
             score_ATN = -_log_density(*terms["OUT"])
+        elif mode == "bayes_t":
+            score_ATN = terms["IN"] - terms["OUT"]
         else:
             score_ATN = log_ratio(terms["IN"], terms["OUT"])
         score_TN[:, chunk] = score_ATN.mean(axis=0)
@@ -345,28 +205,42 @@ def _pooled_variance(
     return sum_squares / freedom
 
 
+def _prior(bank: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank | None) -> Prior:
+    """Prior (A, T, 1) of the variances of all examples."""
+    moments = Moments()
+    for chunk in chunks(bank):
+        phi_AMN, asking_ATN = _phi(bank, targets, chunk)
+        against = compare(phi_AMN, side_MN[:, chunk], asking_ATN)
+        moments.add(against.sum_squares_ATN, against.count_TN - 1, SIGMA_FLOOR**2)
+    return Prior(*(part_AT[..., None] for part_AT in moments.prior()))
+
+
+def _posterior(against: Comparison, prior: Prior) -> Float:
+    """σ² between each example's own variance and that of the prior, (A, T, N)."""
+    own = against.count_TN / (prior.freedom + against.count_TN)  # 0 if all variances are alike
+    return prior.variance + own * (against.variance_ATN - prior.variance)
+
+
+def _predictive(against: Comparison, prior: Prior) -> Float:
+    """Log density of one more φ on a side, (A, T, N): Student's t, which may be a Gaussian."""
+    from scipy.special import betaln
+
+    count, freedom = against.count_TN, prior.freedom + against.count_TN - 1
+    # (d₀·s₀² + Σr²) / ν, written so that ∞ is a number of degrees of freedom too.
+    variance = prior.variance + (against.sum_squares_ATN - (count - 1) * prior.variance) / freedom
+    variance = np.maximum(variance * (1 + 1 / count), SIGMA_FLOOR**2)
+    square = against.deviation_ATN**2 / variance
+    finite = np.where(np.isinf(freedom), 1, freedom)
+    tail = 0.5 * (finite + 1) * np.log1p(square / finite) + betaln(finite / 2, 0.5)
+    tail = np.where(
+        np.isinf(freedom), 0.5 * (square + np.log(2 * np.pi)), tail + 0.5 * np.log(finite)
+    )
+    return -tail - 0.5 * np.log(variance)
+
+
 def _phi(bank: ScoreBank, targets: ScoreBank | None, chunk: slice) -> tuple[Float, Float | None]:
     asking_ATN = None if targets is None else queries_first(targets.phi_MNA, chunk)
     return queries_first(bank.phi_MNA, chunk), asking_ATN
-
-
-def _mend_cancelled(
-    sum_squares_AMN: Float, total_A1N: Float, value_AMN: Float, own_MN: NDArray[np.bool_]
-) -> None:
-    """Recompute, in place, the few sums that lost digits because one shadow made most of them.
-
-    With many shadows next to none; with two left of three, one in twenty.
-    """
-    query_K, model_K, example_K = np.nonzero(own_MN & (sum_squares_AMN < 0.01 * total_A1N))
-    value_KM = value_AMN[query_K, :, example_K]
-    weight_KM = own_MN.T[example_K].astype(np.float64)
-    weight_KM[np.arange(len(model_K)), model_K] = 0
-    mean_K1 = (weight_KM * value_KM).sum(axis=1, keepdims=True) / weight_KM.sum(
-        axis=1, keepdims=True
-    )
-    sum_squares_AMN[query_K, model_K, example_K] = (weight_KM * (value_KM - mean_K1) ** 2).sum(
-        axis=1
-    )
 
 
 def _log_density(deviation: Float, variance: Float) -> Float:

@@ -37,7 +37,7 @@ _DEFENSE_LOOKS = dict(
     zip(DEFENSES, zip((*_COLORS[1:], "#882255"), _MARKERS, strict=True), strict=True)
 )
 
-# Attacks get the n-th colour and the n-th dashes: six and seven have no common divisor, so 42 of
+# Attacks get the n-th colour and the n-th dashes: seven and eight have no common divisor, so 56 of
 # them differ, and neighbours differ in both.
 _DASHES = (
     "-",
@@ -46,6 +46,8 @@ _DASHES = (
     (0, (6, 1.5, 1, 1.5)),
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (9, 2)),
+    (0, (2.5, 2.5)),
+    (0, (9, 1.5, 3, 1.5)),
 )
 _MAX_ATTACKS = 10  # in one panel; more cannot be told apart
 
