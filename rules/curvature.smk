@@ -48,7 +48,6 @@ rule compare_curvature:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        published=f"{workflow.basedir}/rules/published_curvature.yaml",
         content=content_of(f"{workflow.basedir}/rules/published_curvature.yaml"),
         code=code_of("compare_curvature.py"),
     script:

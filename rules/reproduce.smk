@@ -14,7 +14,6 @@ rule reproduce:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        published=f"{workflow.basedir}/rules/published.yaml",
         membership=lambda wildcards: [
             path for path in map(membership_table, STUDIES) if exists(path)
         ],
@@ -31,7 +30,6 @@ rule tabulate_privacy:
     conda:
         "../envs/shadowmill.yaml"
     params:
-        published=f"{workflow.basedir}/rules/published_epsilon.yaml",
         content=content_of(f"{workflow.basedir}/rules/published_epsilon.yaml"),
         code=lambda wildcards: source_digest(f"{SCRIPTS}/tabulate_privacy.py"),
     script:

@@ -9,7 +9,8 @@ with job(snakemake.log[0], snakemake.input):
 
     from shadowmill.tables.curvature import compare
 
-    published = yaml.safe_load(Path(snakemake.params.published).read_text(encoding="utf-8"))
+    path = Path(snakemake.scriptdir, "../rules/published_curvature.yaml")
+    published = yaml.safe_load(path.read_text(encoding="utf-8"))
     compare(
         snakemake.input.membership,
         published.get(snakemake.wildcards.study, {}),

@@ -8,7 +8,7 @@ with job(snakemake.log[0], snakemake.input):
     from shadowmill.tables.reproduction import tabulate
 
     tabulate(
-        snakemake.params.published,
+        f"{snakemake.scriptdir}/../rules/published.yaml",
         {Path(path).parents[1].name: path for path in snakemake.params.membership},
         "results/reproduction.csv",
     )

@@ -80,6 +80,11 @@ def test_other_published_values_redo_the_comparison(ended):
         path.write_text(text)
 
 
+def test_a_moved_checkout_redoes_nothing(ended, tmp_path):
+    moved = ended.copy(tmp_path / "moved")
+    assert moved.planned("results/curvature_quickstart/tables/curvature.csv") == {}
+
+
 def test_every_attack_is_in_the_published_layout(ended):
     found = table(ended, "curvature_quickstart", "curvature")
     assert found["attack"].tolist() == SHIPPED["studies"]["curvature_quickstart"]["attacks"]
