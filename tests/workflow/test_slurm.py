@@ -202,8 +202,7 @@ def test_lost_driver_is_cleaned_up_after_by_one_command(checkout, finished_once,
 
 ONE_IS_SLOW = """
 import time
-if snakemake.wildcards.get("shadow_block") == "00":
-    time.sleep(20)
+time.sleep(30 if snakemake.wildcards.get("shadow_block") == "00" else 10)
 """
 
 
@@ -211,7 +210,8 @@ if snakemake.wildcards.get("shadow_block") == "00":
 def test_few_jobs_allowed(checkout, allow):
     """Nothing fails, nothing is done twice where Slurm takes two jobs at a time.
 
-    One job is slow: as tasks of an array, all would get the state of the quick one.
+    One job is slower: as tasks of an array, all would get the state of the quick ones. These last
+    until the third job is submitted.
     """
     allow(2)
     script = checkout.folder / "scripts/train_models.py"
