@@ -11,7 +11,8 @@ def test_a_sweep_gives_a_setting_each(reconstruction):
     assert (one.name, one.parameter, one.value, one.class_size) == (
         "class_size-1",
         "class_size",
-        *(1, 1),
+        1,
+        1,
     )
     assert (two.name, two.class_size) == ("class_size-2", 2)
     assert reconstruction("drawn").folder(two.name) == "drawn/class_size-2"

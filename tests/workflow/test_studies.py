@@ -230,7 +230,10 @@ def test_unaware_adversary_has_shadows_without_the_defence(others):
     rows = metrics[metrics["metric"] == "auc"].groupby("variant")["target"].agg(set)
     assert rows["dense"] == {"target-7", "target-8", "shadows-mean", "shadows-pooled"}
     assert rows["dense+relaxloss-0.5"] == {
-        *("target-7", "target-8", "targets-mean", "targets-pooled")
+        "target-7",
+        "target-8",
+        "targets-mean",
+        "targets-pooled",
     }
 
 

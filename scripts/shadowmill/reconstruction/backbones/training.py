@@ -59,7 +59,10 @@ def pretrain(
     folder = Path(state_folder)
     identity = digest(
         [
-            *(BACKBONES_VERSION, settings, examples.data_digest, examples.targets_digest),
+            BACKBONES_VERSION,
+            settings,
+            examples.data_digest,
+            examples.targets_digest,
             weights_digest(settings["weights"]),
             backbone_code(settings["architecture"]),
         ]
