@@ -58,11 +58,11 @@ report: $(INSTALLED)  ## results/report.html of finished studies: make report ST
 test: $(TOOLS)  ## all tests; those of Slurm need Debian packages, see docs/cluster.md
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-quick: $(TOOLS)  ## those that take a second at most, in a minute and a half: no whole runs, no sums over many models
+test-quick: $(TOOLS)  ## those that take a second at most, in a minute and a half
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n auto -m "not slow and not long"
 
 test-slow: $(TOOLS)  ## the tests that take minutes each: outages and limits of Slurm, whole studies
-	@OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m slow
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n auto --dist loadfile -m slow
 
 lint: $(TOOLS)  ## formatting, style, and Snakemake's own linter
 	ruff check . && ruff format --check .

@@ -55,9 +55,10 @@ TESTS = {
     "training/recipe.py": ("training/test_recipe.py",),
     "training/stopping.py": ("training/test_stopping.py",),
     "seeds.py": ("test_seeds.py",),
-    "storage.py": ("test_storage.py", "test_full_disk.py"),
+    "storage.py": ("test_storage.py", "test_atomic_writes.py", "test_full_disk.py"),
     "state_dicts.py": ("test_state_dicts.py",),
     "config/": ("config/",),
+    "attacks/prior.py": ("attacks/test_prior.py", "attacks/test_lira.py"),
     "attacks/run.py": ("attacks/test_run.py",),
 }
 

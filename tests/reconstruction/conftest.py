@@ -5,6 +5,7 @@ import pytest
 
 from shadowmill import storage
 from shadowmill.provenance import array_digest
+from shadowmill.reconstruction.heads.shards import train_shard
 
 NUM_FEATURES = 12
 
@@ -110,3 +111,39 @@ def write_features(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def make_shard(tmp_path, write_data, write_features, sets_settings, heads_settings, execution):
+    """Train a small shard; return the paths of shard, features and data."""
+
+    def make(
+        seed=0,
+        split="train",
+        num_heads=6,
+        sets=sets_settings,
+        heads=heads_settings,
+        materialise=False,
+        data_path=None,
+        features_path=None,
+        name=None,
+    ):
+        data_path = data_path or write_data()
+        features_path = features_path or write_features(data_path)
+        path = str(tmp_path / "heads" / f"{name or f'{split}-{seed}'}.h5")
+        train_shard(
+            features_path=features_path,
+            data_path=data_path,
+            split=split,
+            permutation_seed=seed,
+            num_heads=num_heads,
+            sets=sets,
+            heads=heads,
+            materialise=materialise,
+            output=path,
+            execution=execution,
+            threads=1,
+        )
+        return path, features_path, data_path
+
+    return make

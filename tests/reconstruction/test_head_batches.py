@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from shadowmill.reconstruction.heads.shards import HeadStore
-from shadowmill.reconstruction.heads.study import HeadStream
+from shadowmill.reconstruction.heads.study import HeadTrainer
 from shadowmill.reconstruction.images import ExampleImages, to_targets
 from shadowmill.reconstruction.reconstructor.batches import (
     Batches,
@@ -64,7 +64,7 @@ def test_an_epoch_has_each_head_once(study, batch_size):
 
 @pytest.mark.parametrize("batch_size", [2, 4, 9])
 def test_streamed_heads_are_never_the_same(study, batch_size):
-    stream = HeadStream(study.features, study.data, study.sets, study.heads, "cpu")
+    stream = HeadTrainer(study.features, study.data, study.sets, study.heads, "cpu")
     source = StreamedHeads(stream, batch_size, shard_size=8)
     first = [source.heads(number) for number in range(6)]
     assert all(weights.shape == (min(batch_size, 8), stream.num_weights) for weights, _ in first)

@@ -10,45 +10,8 @@ from shadowmill import storage
 from shadowmill.errors import ArtefactError, ConfigError, DataError, TrainingError
 from shadowmill.reconstruction.features import read_features
 from shadowmill.reconstruction.heads import flattened_size
-from shadowmill.reconstruction.heads.shards import HeadStore, read_shards, train_shard
-from shadowmill.reconstruction.heads.study import HeadStream
+from shadowmill.reconstruction.heads.shards import HeadStore, read_shards
 from shadowmill.reconstruction.sets import draw_sets, layout
-
-
-@pytest.fixture
-def make_shard(tmp_path, write_data, write_features, sets_settings, heads_settings, execution):
-    """Train a small shard; return the paths of shard, features and data."""
-
-    def make(
-        seed=0,
-        split="train",
-        num_heads=6,
-        sets=sets_settings,
-        heads=heads_settings,
-        materialise=False,
-        data_path=None,
-        features_path=None,
-        name=None,
-    ):
-        data_path = data_path or write_data()
-        features_path = features_path or write_features(data_path)
-        path = str(tmp_path / "heads" / f"{name or f'{split}-{seed}'}.h5")
-        train_shard(
-            features_path=features_path,
-            data_path=data_path,
-            split=split,
-            permutation_seed=seed,
-            num_heads=num_heads,
-            sets=sets,
-            heads=heads,
-            materialise=materialise,
-            output=path,
-            execution=execution,
-            threads=1,
-        )
-        return path, features_path, data_path
-
-    return make
 
 
 def arrays_of(path):
@@ -265,44 +228,6 @@ def test_sets_of_one_identity(make_shard, write_data, write_features, identity_s
     for identity_N in identity_HN:
         assert identity_N[0] == identity_N[1]
         assert identity_N[0] not in identity_N[2:]
-
-
-class TestStream:
-    @pytest.fixture
-    def paths(self, write_data, write_features):
-        data = write_data()
-        return write_features(data), data
-
-    def test_a_chunk_depends_on_its_number_alone(self, paths, sets_settings, heads_settings):
-        stream = HeadStream(*paths, sets_settings, heads_settings, "cpu")
-        weights, indices = stream.fresh(3, 5)
-        others = [stream.fresh(number, 5) for number in (0, 4)]
-        again = HeadStream(*paths, sets_settings, heads_settings, "cpu").fresh(3, 5)
-        assert torch.equal(weights, again[0])
-        np.testing.assert_array_equal(indices, again[1])
-        for other_weights, other_indices in others:
-            assert not torch.isclose(weights, other_weights).all(dim=1).any()
-            assert not (indices == other_indices).all(axis=1).any()
-
-    def test_heads_are_those_of_a_shard_of_a_seed_of_its_own(
-        self, paths, make_shard, sets_settings, heads_settings
-    ):
-        features, data = paths
-        path, *_ = make_shard(seed=10**9 + 3, num_heads=7, data_path=data, features_path=features)
-        store, rows = HeadStore([path], features, "cpu"), np.arange(5)
-        stream = HeadStream(features, data, sets_settings, heads_settings, "cpu")
-        weights, indices = stream.fresh(3, 5)
-        np.testing.assert_array_equal(indices, store.indices(rows))
-        np.testing.assert_allclose(weights, store.weights(rows), rtol=1e-5, atol=1e-7)
-        assert weights.dtype == torch.float32
-        assert weights.shape == (5, stream.num_weights) == (5, store.num_weights)
-        assert stream.features_digest == store.features_digest
-        assert indices.max() < 60
-
-    def test_more_heads_than_there_are_sets(self, paths, sets_settings, heads_settings):
-        stream = HeadStream(*paths, sets_settings, heads_settings, "cpu")
-        with pytest.raises(DataError, match="15"):
-            stream.fresh(0, 16)
 
 
 def rewrite(path, arrays=None, **facts):

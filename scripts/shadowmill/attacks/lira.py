@@ -65,7 +65,8 @@ def lira(
       to the variances of all examples, for each side and query.
     - ``bayes_t``: the same with Student's t in place of the Gaussian: the predictive density of
       one more φ, with d₀ + n − 1 degrees of freedom and squared scale
-      (d₀·s₀² + Σr²) / (d₀ + n − 1) · (1 + 1/n). After Brännvall (2026), arXiv:2603.11799.
+      (d₀·s₀² + Σr²) / (d₀ + n − 1) · (1 + 1/n). The idea is that of Brännvall (2026),
+      arXiv:2603.11799; how the prior is fitted is ours (`prior`).
     - ``offline``: log Φ((φ − μ_out) / σ_out), one-sided as Equation 4, from OUT shadows alone.
       σ_out as for ``online``.
     - ``two_sided_code``: −log N(φ; μ_out, σ_out), what the published code computes offline. It

@@ -53,7 +53,7 @@ class Moments:
         self._sums = self._sums + np.array([(part * says).sum(axis=-1) for part in parts])
 
     def prior(self) -> Prior:
-        """Fit d₀ and s₀² (Smyth 2004, Equation 7 and below it).
+        """Fit d₀ and s₀² by the first two moments of the logarithms of the variances.
 
         Where the logarithms of the variances differ no more than samples of one variance do, d₀ is
         ∞ and s₀² the pooled variance ΣSS / Σd.

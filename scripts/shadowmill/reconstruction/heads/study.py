@@ -131,36 +131,8 @@ class HeadTrainer:
             heads = train(features_BND, self._labels_N, keys, self._settings)
             yield Chunk(indices_BN, heads, features_BND, keys, self._settings)
 
-
-class HeadStream:
-    """Heads that are trained when they are asked for, on sets of the train split.
-
-    Attributes:
-        num_weights: D.
-        features_digest: of the features.
-    """
-
-    def __init__(
-        self,
-        features_path: str,
-        data_path: str,
-        sets: Mapping[str, Any],
-        heads: Mapping[str, Any],
-        device: torch.device | str,
-    ) -> None:
-        """Read features and labels.
-
-        Raises:
-            ArtefactError: a file is missing or damaged, or the features are of other data.
-            DataError: the data set knows no identities.
-            ConfigError: too few features for sets of this size.
-        """
-        self._trainer = HeadTrainer(features_path, data_path, sets, heads, device)
-        self.num_weights = self._trainer.num_weights
-        self.features_digest = self._trainer.features_digest
-
     def fresh(self, chunk_number: int, count: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """Train heads that depend on the number of the chunk alone, not on other chunks.
+        """Train heads of the train split that depend on the number of the chunk alone.
 
         Args:
             chunk_number: 0, 1, …
@@ -174,7 +146,7 @@ class HeadStream:
             TrainingError: heads diverged.
         """
         seed = _FIRST_STREAMED_SEED + chunk_number
-        chunks = list(self._trainer.chunks("train", seed, count))
+        chunks = list(self.chunks("train", seed, count))
         weights_BD = torch.cat([chunk.weights() for chunk in chunks])
         return weights_BD, np.concatenate([chunk.indices_BN for chunk in chunks])
 

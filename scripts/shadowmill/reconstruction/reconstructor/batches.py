@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shadowmill.reconstruction.heads.shards import HeadStore
-from shadowmill.reconstruction.heads.study import HeadStream
+from shadowmill.reconstruction.heads.study import HeadTrainer
 from shadowmill.reconstruction.images import ExampleImages
 from shadowmill.reconstruction.sets import Layout
 from shadowmill.reconstruction.statistics import Statistics
@@ -83,25 +83,25 @@ class StoredHeads:
 class StreamedHeads:
     """Heads that no other batch has, trained several batches at a time."""
 
-    def __init__(self, stream: HeadStream, batch_size: int, shard_size: int) -> None:
+    def __init__(self, trainer: HeadTrainer, batch_size: int, shard_size: int) -> None:
         """Batches of `batch_size` heads, but of no more than a shard has.
 
         Args:
-            stream: trains them.
+            trainer: of these heads.
             batch_size: B.
             shard_size: number of heads for which the data set is known to have enough examples.
         """
-        self._stream, self._batch_size = stream, min(batch_size, shard_size)
+        self._trainer, self._batch_size = trainer, min(batch_size, shard_size)
         self._batches_together = min(shard_size, _HEADS_TOGETHER) // self._batch_size or 1
         self._chunk = -1
-        self.facts = {"features_digest": stream.features_digest}
+        self.facts = {"features_digest": trainer.features_digest}
 
     def heads(self, number: int) -> tuple[Tensor, NDArray[np.int64]]:
         """See `HeadSource`."""
         chunk, within = divmod(number, self._batches_together)
         if chunk != self._chunk:
             count = self._batches_together * self._batch_size
-            self._weights_HD, self._indices_HN = self._stream.fresh(chunk, count)
+            self._weights_HD, self._indices_HN = self._trainer.fresh(chunk, count)
             self._chunk = chunk
         rows = slice(within * self._batch_size, (within + 1) * self._batch_size)
         return self._weights_HD[rows], self._indices_HN[rows]

@@ -22,7 +22,7 @@ from shadowmill.reconstruction.backbones.files import weights_digest
 from shadowmill.reconstruction.code import generator_code
 from shadowmill.reconstruction.features import read_features
 from shadowmill.reconstruction.heads.shards import HeadStore
-from shadowmill.reconstruction.heads.study import HeadStream
+from shadowmill.reconstruction.heads.study import HeadTrainer
 from shadowmill.reconstruction.images import ExampleImages
 from shadowmill.reconstruction.reconstructor.batches import (
     Batches,
@@ -237,8 +237,8 @@ def _source(
         return StoredHeads(store, reconstructor["batch_size"], reconstructor["seed"])
     with storage.open_hdf5(files.shards[0]) as file:
         shard_size = file.shape("indices")[0]
-    stream = HeadStream(files.features, files.data, settings["sets"], settings["heads"], device)
-    return StreamedHeads(stream, reconstructor["batch_size"], shard_size)
+    trainer = HeadTrainer(files.features, files.data, settings["sets"], settings["heads"], device)
+    return StreamedHeads(trainer, reconstructor["batch_size"], shard_size)
 
 
 def _check_statistics(
