@@ -9,7 +9,7 @@ import time
 import numpy as np
 from lira import peak_bytes, synthetic_bank
 
-from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS, leave_one_out
+from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS, attack_shadows
 from shadowmill.metrics.bootstrap import paired_bootstrap, two_way_bootstrap
 from shadowmill.scores.arrays import CURVATURES
 
@@ -45,7 +45,7 @@ def main() -> None:
         if name in skipped:
             continue
         start = time.perf_counter()
-        scores[name] = leave_one_out(attack, bank)
+        scores[name] = attack_shadows(attack, bank)
         seconds = time.perf_counter() - start
         total += seconds
         print(f"{name:28}{seconds:8.2f} s", flush=True)

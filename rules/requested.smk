@@ -5,6 +5,7 @@ from functools import partial
 
 from snakemake.cli import get_argument_parser
 
+from shadowmill.config.limits import limits
 from shadowmill.config.requested import check_requested
 
 
@@ -60,9 +61,16 @@ def files_of_backbones():
 
 def requested():
     """What the command line names beside options."""
-    if not any("results/" in argument for argument in sys.argv[1:]):
+    named = {*STUDIES, "results/"}
+    if not any(name in argument for argument in sys.argv[1:] for name in named):
         return []
     return get_argument_parser().parse_known_args(sys.argv[1:])[0].targets
+
+
+def requested_studies(targets):
+    """The studies that files are of, or those that are built if none is named."""
+    words = {word for target in targets for word in target.split("/")}
+    return [study for study in STUDIES.values() if study.name in words] or BUILT
 
 
 with users_mistakes():
@@ -80,3 +88,8 @@ with users_mistakes():
         },
         needs(),
     )
+
+if workflow.is_main_process:
+    for study in requested_studies(requested()):
+        for limit in limits(study):
+            logger.warning(limit)

@@ -18,9 +18,13 @@ def replace(bank, **changes):
 
 
 def looped(attack, bank):
-    """Every shadow as target in turn, one after the other: (M, N)."""
+    """Every shadow as target in turn, left out with its complement, one after the other: (M, N)."""
     rows = []
-    for model in range(len(bank.names)):
-        others = [other for other in range(len(bank.names)) if other != model]
+    for model, member_N in enumerate(bank.member_MN):
+        others = [
+            other
+            for other, its_N in enumerate(bank.member_MN)
+            if other != model and not (its_N == ~member_N).all()
+        ]
         rows.append(attack(bank.select(others), bank.select([model]))[0])
     return rows

@@ -123,7 +123,7 @@ def test_equals_slow_definition(name, digits):
 @pytest.mark.parametrize("name", REFERENCE)
 @pytest.mark.parametrize("digits", [None, 0])
 @pytest.mark.parametrize("num_models", [4, 20])
-def test_leave_one_out_equals_loop(name, digits, num_models):
+def test_every_shadow_in_turn_equals_loop(name, digits, num_models):
     bank = random_bank(num_models, digits=digits)
     if num_models == 20:
         bank = some_unused(bank)

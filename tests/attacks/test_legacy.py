@@ -49,7 +49,7 @@ def test_equals_normals_fitted_to_the_pool():
     np.testing.assert_allclose(global_gaussian(bank, targets), expected_TN, rtol=1e-11)
 
 
-def test_leave_one_out_equals_loop():
+def test_every_shadow_in_turn_equals_loop():
     bank = random_bank()
     unused_MN = np.random.default_rng(2).random(bank.member_MN.shape) < 0.2
     bank = score_bank(bank.phi_MNA, bank.member_MN & ~unused_MN, bank.nonmember_MN & ~unused_MN)

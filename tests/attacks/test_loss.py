@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from banks import score_bank
 
-from shadowmill.attacks import ATTACKS, leave_one_out
+from shadowmill.attacks import ATTACKS, attack_shadows
 from shadowmill.attacks.loss import loss
 from shadowmill.scores.statistics import logit_scaled_confidence
 
@@ -74,9 +74,9 @@ def test_the_identity_query_alone_counts():
     np.testing.assert_array_equal(loss_of(phi_NA), loss_of(phi_NA[:, :1]))
 
 
-def test_leave_one_out_is_each_shadow_by_itself():
+def test_every_shadow_in_turn_is_each_by_itself():
     phi_MNA = np.random.default_rng(0).normal(0, 10, (4, 30, 2)).astype(np.float32)
-    score_MN = leave_one_out(ATTACKS["loss"], bank_of(phi_MNA))
+    score_MN = attack_shadows(ATTACKS["loss"], bank_of(phi_MNA))
     assert score_MN.shape == (4, 30)
     assert score_MN.dtype == np.float64
     for phi_NA, score_N in zip(phi_MNA, score_MN, strict=True):

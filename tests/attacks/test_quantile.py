@@ -5,7 +5,7 @@ import pytest
 from banks import replace, score_bank
 from scipy.stats import norm
 
-from shadowmill.attacks import ATTACKS, leave_one_out
+from shadowmill.attacks import ATTACKS, attack_shadows
 from shadowmill.attacks.quantile import (
     interpolated_level,
     quantile_gaussian,
@@ -183,9 +183,9 @@ def test_with_a_population_the_pool_is_not_learnt_from(attack):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["quantile_gaussian", "quantile_pinball"])
 @pytest.mark.parametrize("num_population", [0, 300])
-def test_leave_one_out_is_each_shadow_by_itself(name, num_population):
+def test_every_shadow_in_turn_is_each_by_itself(name, num_population):
     bank, _ = planted(400, num_population, num_models=3)
-    score_MN = leave_one_out(ATTACKS[name], bank)
+    score_MN = attack_shadows(ATTACKS[name], bank)
     assert score_MN.dtype == np.float64
     for m in range(3):
         alone = bank.select([m])

@@ -11,9 +11,9 @@ from banks import score_bank
 from halves import halves
 
 from shadowmill import storage
-from shadowmill.attacks import ATTACKS, leave_one_out
+from shadowmill.attacks import ATTACKS, attack_shadows
 from shadowmill.attacks import run as attack_run
-from shadowmill.attacks.run import _features, read_attack, run_attack
+from shadowmill.attacks.run import JUDGES, _features, judged_by, read_attack, run_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 from shadowmill.roles.splits import target_half
@@ -184,14 +184,18 @@ def test_an_attack_file_holds_the_scores_of_targets_and_shadows(files, tmp_path,
             joined(targets, "roles"),
         ),
         (
-            scores.leave_one_out_MN,
+            scores.shadow_score_MN,
             scores.shadow_roles_MN,
-            leave_one_out(ATTACKS[attack], bank(shadows)),
+            attack_shadows(ATTACKS[attack], bank(shadows)),
             shadow_roles,
         ),
     ):
         used_up = np.isnan(expected)
-        assert used_up.any() == (attack in ("rmia_online", "quantile_gaussian"))
+        if attack not in ("rmia_online", "quantile_gaussian"):
+            # Members of a shadow whose complement does not hold them as non-members.
+            assert used_up.sum() == (6 if roles_MN is scores.shadow_roles_MN else 0)
+        else:
+            assert used_up.any()
         np.testing.assert_array_equal(found, np.where(used_up, 0, expected), strict=True)
         np.testing.assert_array_equal(roles_MN, np.where(used_up, UNUSED, before))
 
@@ -224,10 +228,11 @@ def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
     path, arrays = shadows[0]
     arrays["correct"][2] = False
     storage.write_hdf5(path, arrays, {}, training_settings=SETTINGS)
-    kept = run(written, tmp_path / "a")
-    dropped = run(written, tmp_path / "b", drop_unhealthy=True)
+    kept = run(written, tmp_path / "a", "attack_r")
+    dropped = run(written, tmp_path / "b", "attack_r", drop_unhealthy=True)
     assert len(kept.shadows) == NUM_SHADOWS
     assert dropped.shadows == tuple(n for n in kept.shadows if n != "shadow-00-2")
+    assert (kept.judged_by, dropped.judged_by) == ("shadows", "targets")
     np.testing.assert_array_equal(
         dropped.shadow_roles_MN, np.delete(kept.shadow_roles_MN, 2, axis=0)
     )
@@ -237,19 +242,44 @@ def test_shadows_that_did_not_converge_are_dropped_if_asked(files, tmp_path):
 def test_an_adaptive_attack_is_judged_by_the_shadows(files, tmp_path):
     scores = run(files(PPB, PPB), tmp_path / "a", targets_as=PPB, shadows_as=PPB)
     assert scores.adversary == "adaptive"
-    who, score_MN, roles_MN = scores.audited
-    assert who == "shadows"
-    assert score_MN is scores.leave_one_out_MN
+    assert scores.judged_by == "shadows"
+    names, score_MN, roles_MN = scores.judged
+    assert names is scores.shadows
+    assert score_MN is scores.shadow_score_MN
     assert roles_MN is scores.shadow_roles_MN
 
 
 def test_an_attack_with_undefended_shadows_is_judged_by_the_targets(files, tmp_path):
     scores = run(files(PPB), tmp_path / "a", adversary="non_adaptive", targets_as=PPB)
     assert scores.adversary == "non_adaptive"
-    who, score_TN, roles_TN = scores.audited
-    assert who == "targets"
+    assert scores.judged_by == "targets"
+    names, score_TN, roles_TN = scores.judged
+    assert names is scores.targets
     assert score_TN is scores.score_TN
     assert roles_TN is scores.target_roles_TN
+
+
+@pytest.mark.parametrize(
+    ("attack", "num_shadows", "alone", "adversary", "judge"),
+    [
+        ("lira_online", 6, 0, "adaptive", "shadows"),
+        ("lira_online", 6, 0, "shared", "targets"),
+        ("lira_online", 4, 0, "adaptive", "targets"),  # none of both sides would be left
+        ("lira_online", 31, 1, "adaptive", "targets"),
+        ("lira_online", 33, 1, "adaptive", "shadows_loo"),
+        ("entropy_per_class", 5, 1, "adaptive", "shadows_loo"),
+        ("entropy_per_class", 2, 0, "adaptive", "targets"),
+        ("entropy_per_class", 4, 0, "adaptive", "shadows"),
+        ("loss", 1, 1, "adaptive", "shadows"),
+    ],
+)
+def test_who_shows_how_well_an_attack_does(attack, num_shadows, alone, adversary, judge):
+    half_MN = np.random.default_rng(0).random((num_shadows, 30)) < 0.5
+    half_MN[1::2] = ~half_MN[: num_shadows - 1 : 2]
+    bank = score_bank(np.zeros((num_shadows, 30, 1)), half_MN)
+    assert (~bank.is_paired_M).sum() == alone
+    assert judged_by(ATTACKS[attack], bank, adversary) == judge
+    assert judge in JUDGES
 
 
 @pytest.mark.parametrize("adversary", ["adaptive", "non_adaptive", "original"])

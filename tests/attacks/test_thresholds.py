@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from banks import looped, replace, score_bank
 
-from shadowmill.attacks import ATTACKS, leave_one_out
+from shadowmill.attacks import ATTACKS, attack_shadows
 from shadowmill.attacks.loss import loss
 from shadowmill.attacks.thresholds import (
     STATISTICS,
@@ -104,7 +104,7 @@ def test_thresholds_by_hand():
         ~member_MN & ~neither_MN,
         labels=np.array([0, 0, 0, 1, 1, 2]),
     )
-    found = class_thresholds(value_MN, shadows, np.array([3, 2, 1, 0, 1]), leave_one_out=False)
+    found = class_thresholds(value_MN, shadows, np.array([3, 2, 1, 0, 1]), in_turn=False)
     np.testing.assert_array_equal(found, [[3, 3, 3, 7, 3]])
 
 
@@ -134,7 +134,7 @@ def test_equals_slow_definition(statistic, num_classes):
 @pytest.mark.parametrize("statistic", STATISTICS)
 @pytest.mark.parametrize("num_classes", [1, 4, 40])
 @pytest.mark.parametrize("num_models", [2, 6])
-def test_leave_one_out_equals_loop(statistic, num_classes, num_models):
+def test_every_shadow_in_turn_equals_loop(statistic, num_classes, num_models):
     bank = random_bank(num_models, num_classes=num_classes)
     score = partial(class_threshold, statistic=statistic)
     np.testing.assert_array_equal(score(bank, None), looped(score, bank))
@@ -160,7 +160,7 @@ def test_permutations_only_permute(statistic):
 def test_null_bank_scores_chance(statistic, ending):
     bank = random_bank(8, 3000, seed=3, shift=0.0)
     bank = replace(bank, correct=np.random.default_rng(4).random((8, 3000)) < 0.7)
-    score_MN = leave_one_out(ATTACKS[f"{statistic}{ending}"], bank)
+    score_MN = attack_shadows(ATTACKS[f"{statistic}{ending}"], bank)
     for model in range(4):
         used_N = bank.member_MN[model] | bank.nonmember_MN[model]
         low, high = auc_interval(score_MN[model, used_N], bank.member_MN[model, used_N], 0.999)
@@ -172,7 +172,7 @@ def test_class_thresholds_make_classes_comparable():
     used_N = bank.member_MN[0] | bank.nonmember_MN[0]
     plain, per_class = (
         auc(
-            leave_one_out(ATTACKS[name], bank)[0, used_N],
+            attack_shadows(ATTACKS[name], bank)[0, used_N],
             bank.member_MN[0, used_N],
         )
         for name in ("entropy", "entropy_per_class")

@@ -126,11 +126,13 @@ def write_attacks(tmp_path):
                 "shadows": [f"shadow-00-{k}" for k in range(NUM_SHADOWS)],
                 "score": score[2:4] + 1,
                 "target_roles": roles_MN[2:4],
-                "leave_one_out": score,
+                "shadow_score": score,
                 "shadow_roles": roles_MN,
             }
             paths[cell] = str(tmp_path / f"attack-{number}.h5")
-            storage.write_hdf5(paths[cell], arrays, {}, adversary=adversary_of(cell))
+            adversary = adversary_of(cell)
+            judge = "shadows" if adversary == "adaptive" else "targets"
+            storage.write_hdf5(paths[cell], arrays, {}, adversary=adversary, judged_by=judge)
         return paths
 
     return write

@@ -32,10 +32,8 @@ def many_paths(attack_paths):
 
 def ranking_of(path):
     scores = read_attack(path)
-    used = np.isin(scores.shadow_roles_MN, (MEMBER, NON_MEMBER)) & ~np.isnan(
-        scores.leave_one_out_MN
-    )
-    return scores.leave_one_out_MN[used], scores.shadow_roles_MN[used] == MEMBER
+    used = np.isin(scores.shadow_roles_MN, (MEMBER, NON_MEMBER)) & ~np.isnan(scores.shadow_score_MN)
+    return scores.shadow_score_MN[used], scores.shadow_roles_MN[used] == MEMBER
 
 
 def areas_of(paths):
@@ -88,8 +86,8 @@ def test_pairs_without_a_score_take_no_part(drawn, attack_paths):
     attack, path = next(iter(attack_paths.items()))
     with storage.open_hdf5(path) as file:
         arrays = {name: file[name] for name in file}
-    arrays["leave_one_out"][:, ::2] = np.nan
-    storage.write_hdf5(path, arrays, {}, adversary="adaptive")
+    arrays["shadow_score"][:, ::2] = np.nan
+    storage.write_hdf5(path, arrays, {}, adversary="adaptive", judged_by="shadows")
     attacks.plot(CELL, {attack: path}, [])
     assert labels_of(drawn[0].axes[0])[0].endswith(f"({areas_of({attack: path})[attack]:.3f})")
 

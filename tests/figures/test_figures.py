@@ -219,7 +219,7 @@ def test_the_roc_shows_the_pooled_counts(drawn, write_attacks, defended_cells, v
     roc.plot(ATTACK, {cell: paths[cell]}, [])
     scores = read_attack(paths[cell])
     score_MN, roles_MN = (
-        (scores.leave_one_out_MN, scores.shadow_roles_MN)
+        (scores.shadow_score_MN, scores.shadow_roles_MN)
         if variant == "dense"
         else (scores.score_TN, scores.target_roles_TN)
     )

@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from shadowmill.metrics import ranking
-from shadowmill.metrics.confusion import Confusion, confusion
-from shadowmill.metrics.epsilon import epsilon_lower_bound
-from shadowmill.metrics.evaluation import DELTA, FPRS, Thresholds, evaluate, fix_thresholds
+from shadowmill.metrics.evaluation import FPRS, Thresholds, evaluate, fix_thresholds
 from shadowmill.metrics.intervals import clopper_pearson
 
 # Ten members and ten non-members; the threshold of 5 finds 6 of the ones and 2 of the others.
 SCORES = np.array([9, 8, 7, 6, 5, 5, 4, 3, 2, 1, 7, 5, 4, 4, 3, 3, 2, 2, 1, 1], dtype=np.float64)
 MEMBER = np.arange(20) < 10
-AT_FIVE = Thresholds(balanced=5.0, at_fpr={0.1: 8.0}, rates={5.0: (0.6, 0.2), 8.0: (0.2, 0.0)})
+AT_FIVE = Thresholds(balanced=5.0, at_fpr={0.1: 8.0})
 
 
 def shadows(num_models=8, num_examples=500, seed=0):
@@ -75,7 +73,6 @@ def test_thresholds_of_the_shadows():
     assert list(found.at_fpr) == [0.1, 0.01, 0.001]
     for fpr, threshold in found.at_fpr.items():
         assert threshold == ranking.operating_point(*expected, fpr).threshold
-        assert found.rates[threshold][1] <= fpr
 
 
 def test_achieved_fpr_is_near_the_nominal_one():
@@ -88,41 +85,16 @@ def test_achieved_fpr_is_near_the_nominal_one():
         assert row.value != fpr
 
 
-def test_epsilon_is_at_the_threshold_that_the_shadows_promise_most_of():
-    # On the shadows, 50 finds half of the members without a mistake; the balanced 5 does worse.
-    rates = {5.0: (0.6, 0.2), 50.0: (0.5, 0.0)}
-    thresholds = Thresholds(balanced=5.0, at_fpr={0.001: 50.0}, rates=rates)
-    rng = np.random.default_rng(0)
-    member = np.arange(400) < 200
-    scores = rng.normal(size=400)
-    scores[:80], scores[200:220] = 60.0, 10.0
-    value = {row.metric: row.value for row in evaluate(scores, member, thresholds)}
-    expected = epsilon_lower_bound(confusion(scores, member, 50.0), DELTA)
-    assert value["epsilon_lower_bound"] == expected
-    assert expected > epsilon_lower_bound(confusion(scores, member, 5.0), DELTA)
-
-
-# 5 misses a twentieth of the members, 50 makes no mistake: the bound of the one gains more from a
-# larger number of members than that of the other.
-@pytest.mark.parametrize(("members", "best"), [(20, 50.0), (60, 5.0)])
-def test_epsilon_is_promised_for_as_many_examples_as_there_are(members, best):
-    rates = {5.0: (0.95, 0.4), 50.0: (0.5, 0.0)}
-    promised = {
-        at: epsilon_lower_bound(
-            Confusion(round(tpr * members), round(fpr * 20), members, 20), DELTA
-        )
-        for at, (tpr, fpr) in rates.items()
-    }
-    assert max(promised, key=promised.get) == best
-    # On the target itself both find as many members.
-    member = np.arange(members + 20) < members
-    scores = np.where(member, 60.0, 0.0)
-    scores[-8:] = 10.0
-    thresholds = Thresholds(balanced=5.0, at_fpr={0.1: 50.0}, rates=rates)
-    *_, bound = evaluate(scores, member, thresholds)
-    expected = {at: epsilon_lower_bound(confusion(scores, member, at), DELTA) for at in rates}
-    assert bound.value == expected[best]
-    assert expected[5.0] != expected[50.0]
+def test_without_shadows_their_metrics_are_undefined():
+    nobody_MN = np.zeros((3, 20), dtype=bool)
+    assert fix_thresholds(np.full((3, 20), np.nan), nobody_MN, nobody_MN) is None
+    with_them = {row.metric: row for row in evaluate(SCORES, MEMBER, AT_FIVE)}
+    without = {row.metric: row for row in evaluate(SCORES, MEMBER, None)}
+    assert list(without) == list(with_them)
+    own = {"auc", "balanced_accuracy_oracle", *(f"tpr_at_fpr_{fpr:g}" for fpr in FPRS)}
+    for name, row in without.items():
+        expected = with_them[name] if name in own else (name, *[np.nan] * 4)
+        np.testing.assert_array_equal(row[1:], expected[1:])
 
 
 def test_null_scores_have_no_metric_beyond_chance():
@@ -138,7 +110,6 @@ def test_null_scores_have_no_metric_beyond_chance():
         assert np.mean([row[metric].value for row in rows]) == pytest.approx(chance, abs=0.015)
         covered = sum(row[metric].low <= chance <= row[metric].high for row in rows)
         assert covered >= 17
-    assert np.mean([row["epsilon_lower_bound"].value for row in rows]) < 0.02
 
 
 def test_the_order_of_the_examples_changes_nothing():

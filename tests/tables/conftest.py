@@ -47,14 +47,15 @@ def write_attack(tmp_path, shadow_roles, target_roles):
         "shadows": [f"shadow-00-{k}" for k in range(NUM_SHADOWS)],
         "score": scores(target_roles),
         "target_roles": target_roles,
-        "leave_one_out": scores(shadow_roles),
+        "shadow_score": scores(shadow_roles),
         "shadow_roles": shadow_roles,
     }
 
     def write(adaptive):
         path = str(tmp_path / f"attack-{adaptive}.h5")
         adversary = "adaptive" if adaptive else "non_adaptive"
-        storage.write_hdf5(path, arrays, {}, adversary=adversary)
+        judged_by = "shadows" if adaptive else "targets"
+        storage.write_hdf5(path, arrays, {}, adversary=adversary, judged_by=judged_by)
         return path, arrays
 
     return write

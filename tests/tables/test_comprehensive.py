@@ -69,4 +69,3 @@ def test_what_membership_writes_can_be_read(cell, attack, tmp_path, monkeypatch)
     values = table.set_index(["target", "metric"])["value"]
     for model, row in wide.set_index("model").iterrows():
         assert row["loss_recall"] == values[model, "recall"]
-        assert row["loss_epsilon_lower_bound"] == values[model, "epsilon_lower_bound"]

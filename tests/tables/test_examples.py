@@ -19,6 +19,9 @@ NUM_TEST = 12
 @pytest.fixture
 def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
     names = [*(f"shadow-00-{k}" for k in range(2)), *(f"shadow-01-{k}" for k in range(4))]
+    storage.write_hdf5(
+        tmp_path / "a.h5", attack[1] | {"shadows": names}, {}, adversary="", judged_by="shadows"
+    )
     files = [
         write_scores("shadow-00", names[:2], shadow_roles[:2]),
         write_scores("shadow-01", names[2:], shadow_roles[2:]),
@@ -30,7 +33,7 @@ def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
         attack="lira_online",
         data_path=str(tmp_path / "data.h5"),
         score_paths=[path for path, _ in files],
-        attack_path=attack[0],
+        attack_path=str(tmp_path / "a.h5"),
         output=str(tmp_path / "table.csv"),
     )
     arrays = {
@@ -65,7 +68,7 @@ def test_statistics_are_those_of_exposure(tabulated, attack):
     table, arrays, _ = tabulated
     member_MN, nonmember_MN = arrays["roles"] == MEMBER, arrays["roles"] == NON_MEMBER
     bank = ScoreBank(arrays["phi"], member_MN, nonmember_MN)
-    for name, column in exposure(bank, attack[1]["leave_one_out"]).items():
+    for name, column in exposure(bank, attack[1]["shadow_score"]).items():
         np.testing.assert_allclose(table[name], column, rtol=1e-7, atol=1e-12)
 
 

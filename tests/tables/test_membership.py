@@ -35,7 +35,6 @@ AT_A_THRESHOLD = [
     "ppv_at_prior_0.01",
     "balanced_accuracy_oracle",
     *(f"achieved_fpr_at_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05")),
-    "epsilon_lower_bound",
 ]
 
 
@@ -50,7 +49,7 @@ def numbers(table, target, metric):
 
 
 def split(attack, row, kind="target"):
-    score = attack[1]["score" if kind == "target" else "leave_one_out"][row]
+    score = attack[1]["score" if kind == "target" else "shadow_score"][row]
     role = attack[1][f"{kind}_roles"][row]
     used = (role == MEMBER) | (role == NON_MEMBER)
     return score[used], (role == MEMBER)[used]
@@ -105,7 +104,7 @@ def test_the_threshold_of_balanced_accuracy_is_fixed_on_all_shadows(table, attac
 def test_targets_have_all_metrics_at_the_thresholds_of_the_shadows(table, attack):
     roles_MN = attack[1]["shadow_roles"]
     thresholds = fix_thresholds(
-        attack[1]["leave_one_out"], roles_MN == MEMBER, roles_MN == NON_MEMBER
+        attack[1]["shadow_score"], roles_MN == MEMBER, roles_MN == NON_MEMBER
     )
     for row, target in enumerate(("target-42", "target-7")):
         for expected in evaluate(*split(attack, row), thresholds):
@@ -135,13 +134,15 @@ def test_scores_that_are_nan_change_nothing_else(cell, write_attack, tmp_path):
     tables = []
     for aside in ("score", "role"):
         changed = {name: np.array(array) for name, array in arrays.items()}
-        for scores, who in (("score", "target_roles"), ("leave_one_out", "shadow_roles")):
+        for scores, who in (("score", "target_roles"), ("shadow_score", "shadow_roles")):
             if aside == "score":
                 changed[scores][:, 5:25] = np.nan
             else:
                 changed[who][:, 5:25] = UNUSED
         path = str(tmp_path / f"{aside}.csv")
-        storage.write_hdf5(tmp_path / "a.h5", changed, {}, adversary="adaptive")
+        storage.write_hdf5(
+            tmp_path / "a.h5", changed, {}, adversary="adaptive", judged_by="shadows"
+        )
         membership.tabulate(cell, "loss", str(tmp_path / "a.h5"), path)
         tables.append(read_csv(path))
     assert tables[0].equals(tables[1])
@@ -204,7 +205,7 @@ def test_shadows_without_the_targets_defence_give_way_to_the_targets(cell, write
 def test_a_single_target_has_an_interval_over_its_examples(cell, write_attack, tmp_path):
     _, arrays = write_attack(False)
     one = arrays | {key: arrays[key][:1] for key in ("targets", "score", "target_roles")}
-    storage.write_hdf5(tmp_path / "one.h5", one, {}, adversary="non_adaptive")
+    storage.write_hdf5(tmp_path / "one.h5", one, {}, adversary="non_adaptive", judged_by="targets")
     membership.tabulate(cell, "loss", str(tmp_path / "one.h5"), str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
     mean, together = (table.loc[(f"targets-{end}", "auc")] for end in ("mean", "pooled"))
@@ -229,11 +230,11 @@ def test_the_headline_is_the_pooled_row_of_one_attack(cell, write_attack, tmp_pa
 def test_scores_of_examples_set_aside_change_nothing(cell, write_attack, tmp_path, table):
     _, arrays = write_attack(True)
     random = np.random.default_rng(5)
-    for scores, who in (("score", "target_roles"), ("leave_one_out", "shadow_roles")):
+    for scores, who in (("score", "target_roles"), ("shadow_score", "shadow_roles")):
         aside = (arrays[who] != MEMBER) & (arrays[who] != NON_MEMBER)
         assert {UNUSED, VALIDATION} <= set(arrays[who][aside])
         arrays[scores][aside] = random.choice([-1e9, 1e9], aside.sum())
-    storage.write_hdf5(tmp_path / "other.h5", arrays, {}, adversary="adaptive")
+    storage.write_hdf5(tmp_path / "other.h5", arrays, {}, adversary="adaptive", judged_by="shadows")
     path = str(tmp_path / "other.csv")
     membership.tabulate(cell, "lira_online", str(tmp_path / "other.h5"), path)
     assert read_csv(path).set_index(["target", "metric"]).equals(table)
@@ -242,7 +243,7 @@ def test_scores_of_examples_set_aside_change_nothing(cell, write_attack, tmp_pat
 def test_shadows_have_bootstrap_intervals_that_a_rerun_repeats(table, attack):
     roles_MN = attack[1]["shadow_roles"]
     expected = two_way_bootstrap(
-        attack[1]["leave_one_out"],
+        attack[1]["shadow_score"],
         roles_MN == MEMBER,
         membership.FPRS,
         membership.REPLICATES,
@@ -280,10 +281,10 @@ def test_one_false_positive_is_enough(cell, tmp_path, nonmembers, metric, missin
         "shadows": ["shadow-00-0", "shadow-00-1"],
         "score": score[:1],
         "target_roles": roles_MN[:1],
-        "leave_one_out": score,
+        "shadow_score": score,
         "shadow_roles": roles_MN,
     }
-    storage.write_hdf5(tmp_path / "a.h5", arrays, {}, adversary="adaptive")
+    storage.write_hdf5(tmp_path / "a.h5", arrays, {}, adversary="adaptive", judged_by="shadows")
     membership.tabulate(cell, "lira_online", str(tmp_path / "a.h5"), str(tmp_path / "t.csv"))
     table = read_csv(tmp_path / "t.csv").set_index(["target", "metric"])
     value = table.loc[("target-1", f"tpr_at_fpr_{metric}"), "value"]

@@ -26,7 +26,7 @@ def few_replicates(monkeypatch):
 def write(tmp_path, shadow_roles, target_roles):
     """Write the attack file of a variant, whose scores leak so much; its path."""
 
-    def write(variant, leak, *, adversary="adaptive", **changes):
+    def write(variant, leak, *, judged_by="shadows", **changes):
         random = np.random.default_rng(VARIANTS.index(variant))
         arrays = {
             "targets": ["target-42", "target-7"],
@@ -34,11 +34,11 @@ def write(tmp_path, shadow_roles, target_roles):
             "target_roles": target_roles,
             "shadow_roles": shadow_roles,
         } | changes
-        for name, of in (("score", "target_roles"), ("leave_one_out", "shadow_roles")):
+        for name, of in (("score", "target_roles"), ("shadow_score", "shadow_roles")):
             noise = random.normal(size=arrays[of].shape)
             arrays.setdefault(name, noise + leak * (arrays[of] == MEMBER))
         path = tmp_path / f"{variant}.h5"
-        storage.write_hdf5(path, arrays, {}, adversary=adversary)
+        storage.write_hdf5(path, arrays, {}, adversary="adaptive", judged_by=judged_by)
         return str(path), arrays
 
     return write
@@ -80,8 +80,8 @@ def test_each_variant_minus_its_reference(tmp_path, write, shadow_roles):
     assert len(table) == 3 * 2 * 6
     indexed = table.set_index(["variant", "target", "metric"])
     expected = paired_bootstrap(
-        written["static-0.9"][1]["leave_one_out"],
-        written["dense"][1]["leave_one_out"],
+        written["static-0.9"][1]["shadow_score"],
+        written["dense"][1]["shadow_score"],
         shadow_roles == MEMBER,
         [0.1],
         40,
@@ -111,7 +111,7 @@ def test_p_values_are_adjusted_over_the_whole_table(tmp_path, write):
 
 def test_targets_are_compared_where_shadows_lack_the_defence(tmp_path, write, target_roles):
     _, reference = write("dense", 1)
-    path, arrays = write("dense+ppb-4", 0, adversary="non_adaptive")
+    path, arrays = write("dense+ppb-4", 0, judged_by="targets")
     table = tabulate(tmp_path, {"dense": str(tmp_path / "dense.h5"), "dense+ppb-4": path})
     assert set(table["target"]) == {"targets-mean", "targets-pooled"}
     expected = paired_bootstrap(
@@ -127,6 +127,34 @@ def test_targets_are_compared_where_shadows_lack_the_defence(tmp_path, write, ta
     assert row["difference"] == pytest.approx(expected.value, rel=1e-8)
 
 
+def test_shadows_that_are_left_out_alone_are_named(tmp_path, write):
+    files = {"dense": write("dense", 1)[0]}
+    files["static-0.9"] = write("static-0.9", 1, judged_by="shadows_loo")[0]
+    assert set(tabulate(tmp_path, files)["target"]) == {"shadows_loo-mean", "shadows_loo-pooled"}
+
+
+def test_shadows_that_one_side_dropped_are_left_out_of_both(tmp_path, write):
+    _, arrays = write("dense", 1)
+    _, other = write("static-0.9", 1)
+    kept = [3, 0, 2]  # in another order, too
+    fewer = {name: arrays[name][kept] for name in ("shadow_roles", "shadow_score")}
+    fewer["shadows"] = [arrays["shadows"][row] for row in kept]
+    dropped, _ = write("dense", 1, **fewer)
+    table = tabulate(tmp_path, {"dense": dropped, "static-0.9": write("static-0.9", 1)[0]})
+    roles_MN = arrays["shadow_roles"][[0, 2, 3]]
+    expected = paired_bootstrap(
+        other["shadow_score"][[0, 2, 3]],
+        arrays["shadow_score"][[0, 2, 3]],
+        roles_MN == MEMBER,
+        [],
+        40,
+        seed=0,
+        nonmember_MN=roles_MN == NON_MEMBER,
+    )["auc", "pooled"]
+    row = table.set_index(["target", "metric"]).loc[("shadows-pooled", "auc")]
+    assert row["difference"] == pytest.approx(expected.value, rel=1e-8)
+
+
 def test_examples_that_either_side_did_not_evaluate_are_left_out_of_both(tmp_path, write):
     _, arrays = write("dense", 1)
     _, other = write("static-0.9", 1)
@@ -135,13 +163,13 @@ def test_examples_that_either_side_did_not_evaluate_are_left_out_of_both(tmp_pat
         ("dense", arrays, slice(0, 20)),
         ("static-0.9", other, slice(10, 30)),
     ):
-        content["leave_one_out"][:, where] = np.nan
-        aside[name] = write(name, 1, leave_one_out=content["leave_one_out"])[0]
+        content["shadow_score"][:, where] = np.nan
+        aside[name] = write(name, 1, shadow_score=content["shadow_score"])[0]
     table = tabulate(tmp_path, aside).set_index(["target", "metric"])
     kept_MN = arrays["shadow_roles"][:, 30:]
     expected = paired_bootstrap(
-        other["leave_one_out"][:, 30:],
-        arrays["leave_one_out"][:, 30:],
+        other["shadow_score"][:, 30:],
+        arrays["shadow_score"][:, 30:],
         kept_MN == MEMBER,
         [],
         2,

@@ -50,7 +50,7 @@ def test_columns_and_rows(cell, attack, labels, tmp_path):
 
 def test_each_class_has_its_own_numbers(cell, attack, labels, tmp_path):
     table = tabulate(cell, attack[0], tmp_path).set_index(["class", "metric"])
-    score_MN, roles_MN = attack[1]["leave_one_out"], attack[1]["shadow_roles"]
+    score_MN, roles_MN = attack[1]["shadow_score"], attack[1]["shadow_roles"]
     used_MN = (roles_MN == MEMBER) | (roles_MN == NON_MEMBER)
     for label in range(CLASSES):
         of = used_MN & (labels == label)
@@ -67,7 +67,7 @@ def test_disparity(cell, attack, labels, tmp_path):
     table = tabulate(cell, attack[0], tmp_path)
     roles_MN = attack[1]["shadow_roles"]
     _, expected = class_bootstrap(
-        attack[1]["leave_one_out"],
+        attack[1]["shadow_score"],
         roles_MN == MEMBER,
         labels,
         per_class.FPRS,

@@ -130,7 +130,7 @@ def test_an_attack_by_networks_added_later(with_nn):
     with_nn.run(NN)
     scores = read_attack(str(with_nn.folder / NN))
     assert scores.score_TN.shape == (1, 1797)
-    assert np.isfinite(scores.leave_one_out_MN).all()
+    assert np.isfinite(scores.shadow_score_MN).all()
 
 
 @pytest.fixture(scope="module")

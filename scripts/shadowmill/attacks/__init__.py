@@ -29,7 +29,15 @@ from shadowmill.attacks.rmia import rmia
 from shadowmill.attacks.thresholds import class_threshold, threshold
 from shadowmill.scores.arrays import CURVATURES
 
-__all__ = ["ATTACKS", "NETWORK_ATTACKS", "Attack", "ScoreBank", "leave_one_out", "lira"]
+__all__ = [
+    "ATTACKS",
+    "NETWORK_ATTACKS",
+    "Attack",
+    "ScoreBank",
+    "attack_shadows",
+    "has_enough",
+    "lira",
+]
 
 Float = NDArray[np.float64]
 
@@ -42,8 +50,8 @@ class Attack:
         title: What figures and tables call it.
         score: ``(shadows, targets) -> (T, N) float64``, for targets that are not shadows.
         needs: names in `ARRAYS` of what the banks must hold beside φ, correctness and roles.
-        min_shadows: Smallest number of shadows, in complementary pairs if `per_example`, that it
-            needs, one of them left out.
+        min_shadows: Smallest number of shadows that it needs for a target, in complementary pairs
+            if `per_example`.
         per_example: Whether shadows must have trained on the target's own examples, some on
             each and some not.
         needs_test_set: whether it needs examples outside the pool.
@@ -68,36 +76,63 @@ class Attack:
     is_network: bool = False
 
 
-def leave_one_out(attack: Attack, shadows: ScoreBank) -> Float:
-    """Every shadow as target in turn, attacked with the others.
+def has_enough(attack: Attack, shadows: ScoreBank, *, in_turn: bool = False) -> bool:
+    """Whether the shadows suffice for an attack on targets, or on each of them in turn.
+
+    Args:
+        attack: A row of `ATTACKS`.
+        shadows: Scores and roles of the M shadows.
+        in_turn: Whether each is to be attacked with all others but its complement.
+    """
+    if not attack.learns:
+        return True
+    if attack.per_example:
+        per_side = attack.min_shadows // 2 + in_turn
+        sides = (shadows.member_MN, shadows.nonmember_MN)
+        return all(bool(side_MN.sum(axis=0).min() >= per_side) for side_MN in sides)
+    left_out = max(map(len, shadows.left_out_together)) if in_turn else 0
+    return len(shadows.names) - left_out >= attack.min_shadows
+
+
+def attack_shadows(attack: Attack, shadows: ScoreBank) -> Float:
+    """Attack every shadow in turn with all others but its complement.
+
+    Without a shadow and its complement (leave-pair-out) an example has as many shadows on either
+    side, whatever its role in the attacked one: with one shadow less on the side of its own role
+    (leave-one-out) scores without any signal would not have an AUC of ½. A shadow without a
+    complement is left out alone all the same.
 
     Args:
         attack: A row of `ATTACKS`.
         shadows: Scores and roles of the M shadows.
 
     Returns:
-        (M, N) float64; row m equals ``score`` on the bank without model m, or without its group of
-        neighbours, which keeps complementary pairs together.
+        (M, N) float64; row m equals ``score`` on the bank without model m and its complement, or
+        without its group of neighbours, which keeps complements together. NaN where not evaluated:
+        where ``score`` does not; at members that the complement does not hold as non-members,
+        because it validates on them; everywhere if the shadows are too few (``has_enough``).
 
     Raises:
-        ValueError: no shadow is left, or as ``score``.
+        ValueError: as ``score``.
     """
     if not attack.learns:
         return attack.score(shadows, shadows)
-    if attack.fast:
-        return attack.score(shadows, None)
-    models = np.arange(len(shadows.names))
-    if len(models) < 2:
-        raise ValueError(
-            "found 1 shadow, expected at least 2: each is attacked with others; train more shadows"
-        )
-    groups = np.array_split(models, min(attack.max_folds or len(models), len(models)))
-    return np.concatenate(
-        [
-            attack.score(shadows.select(np.setdiff1d(models, group)), shadows.select(group))
-            for group in groups
-        ]
-    )
+    if not has_enough(attack, shadows, in_turn=True):
+        return np.full(shadows.member_MN.shape, np.nan)
+    score_MN = attack.score(shadows, None) if attack.fast else _in_turn(attack, shadows)
+    held_out_MN = shadows.nonmember_MN[shadows.complement_M]
+    unlike_MN = shadows.is_paired_M[:, None] & shadows.member_MN & ~held_out_MN
+    return np.where(unlike_MN, np.nan, score_MN)
+
+
+def _in_turn(attack: Attack, shadows: ScoreBank) -> Float:
+    groups = shadows.left_out_together
+    num_folds = min(attack.max_folds or len(groups), len(groups))
+    score_MN = np.empty(shadows.member_MN.shape)
+    for fold in np.array_split(np.arange(len(groups)), num_folds):
+        models = np.concatenate([groups[index] for index in fold])
+        score_MN[models] = attack.score(shadows.without(models), shadows.select(models))
+    return score_MN
 
 
 def _lira(title: str, mode: str, location: str | None = None) -> Attack:
@@ -111,7 +146,7 @@ def _rmia(mode: str) -> Attack:
         f"RMIA, {mode}",
         partial(rmia, mode=mode),
         frozenset({"population_phi"}),
-        min_shadows=4,
+        min_shadows=4,  # which stand in for targets, to choose a
         per_example=True,
         fast=True,
     )
@@ -125,16 +160,16 @@ def _threshold(title: str, statistic: str) -> Attack:
 def _class_threshold(title: str, statistic: str) -> Attack:
     needs = frozenset({"labels", *({statistic} & {"entropy", "modified_entropy"})})
     score = partial(class_threshold, statistic=statistic)
-    return Attack(f"{title}, per class", score, needs, min_shadows=2, fast=True)
+    return Attack(f"{title}, per class", score, needs, fast=True)
 
 
 def _network(title: str, kind: str, *needs: str) -> Attack:
     score = partial(network_attack, kind=kind)
-    return Attack(title, score, frozenset(needs), min_shadows=2, max_folds=4, is_network=True)
+    return Attack(title, score, frozenset(needs), max_folds=4, is_network=True)
 
 
 def _calibrated(title: str, score: Callable[..., Float]) -> Attack:
-    return Attack(title, score, min_shadows=4, per_example=True, fast=True)
+    return Attack(title, score, min_shadows=2, per_example=True, fast=True)
 
 
 def _curvature(title: str, array: str, form: Form | None) -> Attack:
@@ -145,7 +180,7 @@ def _curvature(title: str, array: str, form: Form | None) -> Attack:
         else partial(likelihood_ratio, array=array, form=form)
     )
     needs = frozenset({array})
-    return Attack(title, score, needs, min_shadows=6, per_example=True, fast=True)
+    return Attack(title, score, needs, min_shadows=4, per_example=True, fast=True)
 
 
 def _quantile(title: str, score: Callable[..., Float]) -> Attack:
@@ -210,7 +245,7 @@ ATTACKS: dict[str, Attack] = {
     "quantile_gaussian": _quantile("Quantile regression, Gaussian", quantile_gaussian),
     "quantile_pinball": _quantile("Quantile regression, pinball", quantile_pinball),
     "loss": Attack("Loss", loss, learns=False),
-    "global_gaussian": Attack("Two Gaussians for all", global_gaussian, min_shadows=2, fast=True),
+    "global_gaussian": Attack("Two Gaussians for all", global_gaussian, fast=True),
     **{name: _threshold(title, name) for name, title in _STATISTICS.items()},
     **{f"{name}_per_class": _class_threshold(title, name) for name, title in _STATISTICS.items()},
     "nn": _network("Shokri's network", "nn", "logits"),

@@ -5,11 +5,15 @@ Legend: M models, N examples, A queries; see `scores.arrays` for the other axes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.scores.arrays import ARRAYS
+
+AMONG_OTHERS = " once a model is left out"
+"""For messages about shadows attacked in turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,37 @@ class ScoreBank:
         """Whether one of the further arrays is there."""
         return name in self.arrays
 
+    @cached_property
+    def complement_M(self) -> NDArray[np.intp]:
+        """Index of each model's complement, which trained on just the examples that it did not.
+
+        Its own index where there is none. Of several, each is the complement of one.
+        """
+        complement_M = np.arange(len(self.member_MN))
+        single: dict[bytes, list[int]] = {}
+        for model, member_N in enumerate(self.member_MN):
+            fitting = single.get((~member_N).tobytes())
+            if fitting:
+                other = fitting.pop(0)
+                complement_M[[model, other]] = other, model
+            else:
+                single.setdefault(member_N.tobytes(), []).append(model)
+        return complement_M
+
+    @property
+    def is_paired_M(self) -> NDArray[np.bool_]:
+        """Whether each model has a complement."""
+        return self.complement_M != np.arange(len(self.complement_M))
+
+    @property
+    def left_out_together(self) -> list[NDArray[np.intp]]:
+        """Indices of each model and its complement, of models without one alone; each once."""
+        return [
+            np.unique([model, other])
+            for model, other in enumerate(self.complement_M)
+            if model <= other
+        ]
+
     def select(self, models: Sequence[int] | NDArray[np.intp]) -> "ScoreBank":
         """Some of the models, in the given order."""
         models = np.asarray(models)
@@ -86,6 +121,10 @@ class ScoreBank:
                 for name, array in self.arrays.items()
             },
         )
+
+    def without(self, models: Sequence[int] | NDArray[np.intp]) -> "ScoreBank":
+        """The bank with some of the models left out."""
+        return self.select(np.delete(np.arange(len(self.names)), models))
 
     def _check_scores(self) -> None:
         phi_MNA = self.phi_MNA
@@ -161,7 +200,7 @@ def require_same_examples(shadows: ScoreBank, targets: ScoreBank) -> None:
 
 
 def require_shadows_of_each_example(
-    sides: dict[str, NDArray[np.bool_]], needed: int, attack: str, *, leave_one_out: bool
+    sides: dict[str, NDArray[np.bool_]], needed: int, attack: str, *, in_turn: bool
 ) -> None:
     """Refuse a bank in which an example has too few shadows on some side.
 
@@ -169,20 +208,20 @@ def require_shadows_of_each_example(
         sides: (M, N) bool by ``IN`` or ``OUT``, the shadows that count for that side.
         needed: Shadows per example and side.
         attack: What the attack is called in the message.
-        leave_one_out: Whether one shadow of the side is to be left out.
+        in_turn: Whether every shadow is attacked in turn, so that one of the side is left out.
 
     Raises:
         ValueError: an example has fewer; names the first of the worst.
     """
-    when = " once a model is left out" if leave_one_out else ""
+    when = AMONG_OTHERS if in_turn else ""
     for side, side_MN in sides.items():
-        left_N = side_MN.sum(axis=0) - (side_MN.any(axis=0) if leave_one_out else 0)
+        left_N = side_MN.sum(axis=0) - (side_MN.any(axis=0) if in_turn else 0)
         worst = int(left_N.argmin())
         if left_N[worst] < needed:
             raise ValueError(
                 f"{attack} found {left_N[worst]} {side} shadows for example {worst}{when}, "
                 f"expected at least {needed} for every example; use at least "
-                f"{2 * (needed + 1)} shadows in complementary pairs, or only examples that "
+                f"{2 * (needed + in_turn)} shadows in complementary pairs, or only examples that "
                 "enough shadows hold"
             )
 

@@ -2,7 +2,7 @@
 
 References are the shadows; OUT ones have never seen the example. The loss ℓ is the
 cross-entropy of the identity query. Where None stands for the targets, every shadow is one in turn,
-with the others as its shadows.
+with all others but its complement as its shadows.
 
 Legend: M shadow models, T targets, N examples, Z population examples.
 """
@@ -16,7 +16,7 @@ from shadowmill.attacks.bank import (
     require_shadows_of_each_example,
 )
 from shadowmill.attacks.loss import cross_entropy
-from shadowmill.attacks.sides import side_quantile
+from shadowmill.attacks.sides import compare, removal, side_quantile
 
 Float = NDArray[np.float64]
 
@@ -89,14 +89,17 @@ def attack_r(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """
     _require(shadows, targets, ("OUT",), "attack_r")
     shadow_loss_MN = np.minimum(cross_entropy(shadows.phi_MNA), LARGEST_LOSS)
-    asking_TN, skip_TN = shadow_loss_MN, shadows.nonmember_MN
-    if targets is not None:
+    if targets is None:
+        asking_TN = shadow_loss_MN
+        removed = removal(shadows.nonmember_MN, shadows.complement_M)
+        lost_TN = np.where(removed.gone_MN, removed.of(shadow_loss_MN[None])[0], np.nan)
+    else:
         asking_TN = np.minimum(cross_entropy(targets.phi_MNA), LARGEST_LOSS)
-        skip_TN = np.zeros(asking_TN.shape, dtype=bool)
+        lost_TN = np.full(asking_TN.shape, np.nan)
     score_TN = np.empty(asking_TN.shape)
     for example, out_M in enumerate(shadows.nonmember_MN.T):
         knots = np.concatenate([[0.0], shadow_loss_MN[out_M, example], [LARGEST_LOSS]])
-        height_T = _height(np.sort(knots), asking_TN[:, example], skip_TN[:, example])
+        height_T = _height(np.sort(knots), asking_TN[:, example], lost_TN[:, example])
         score_TN[:, example] = 1 - height_T
     return score_TN
 
@@ -119,9 +122,9 @@ def ye_percentile(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     """
     _require(shadows, targets, ("OUT",), "ye_percentile")
     shadow_loss_MN = cross_entropy(shadows.phi_MNA)
-    quantile_1TN = side_quantile(
-        shadow_loss_MN[None], shadows.nonmember_MN, YE_LEVEL, leave_one_out=targets is None
-    )
+    out_MN = shadows.nonmember_MN
+    removed = removal(out_MN, shadows.complement_M) if targets is None else None
+    quantile_1TN = side_quantile(shadow_loss_MN[None], out_MN, YE_LEVEL, removed)
     asking_TN = shadow_loss_MN if targets is None else cross_entropy(targets.phi_MNA)
     return quantile_1TN[0] - asking_TN
 
@@ -162,35 +165,36 @@ def _require(
         {side: side_MN[side] for side in sides},
         1,
         f"attack {attack!r}",
-        leave_one_out=targets is None,
+        in_turn=targets is None,
     )
     if targets is not None:
         require_same_examples(shadows, targets)
 
 
 def _mean_gap(shadows: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank | None) -> Float:
-    """Mean loss of a side minus the loss of the given targets, or of every shadow left out."""
-    shadow_loss_MN = cross_entropy(shadows.phi_MNA)
-    count_N = side_MN.sum(axis=0)
-    mean_N = shadow_loss_MN.sum(axis=0, where=side_MN) / count_N
-    if targets is not None:
-        return mean_N - cross_entropy(targets.phi_MNA)
-    # Without a shadow of the side, the distance of its loss from the mean is n / (n − 1) as large.
-    return (mean_N - shadow_loss_MN) * (count_N / (count_N - side_MN))
+    """Mean loss of a side minus the loss of the given targets, or of every shadow in turn."""
+    value_1MN = cross_entropy(shadows.phi_MNA)[None]
+    asking_1TN = None if targets is None else cross_entropy(targets.phi_MNA)[None]
+    return -compare(value_1MN, side_MN, asking_1TN, shadows.complement_M).deviation_ATN[0]
 
 
-def _height(knots: Float, loss_T: Float, skip_T: NDArray[np.bool_]) -> Float:
+def _height(knots: Float, loss_T: Float, lost_T: Float) -> Float:
     """Height at some losses of the line through (knots[k], k / last k).
 
-    Where `skip_T`, the loss is itself one of the knots, which is taken out.
+    Of the knots the one at `lost_T` is taken out first, unless that is NaN.
     """
-    below_T = knots.searchsorted(loss_T, "left")
-    above_T = knots.searchsorted(loss_T, "right")
-    equal_T = above_T - below_T - skip_T
-    low_T = knots[np.maximum(below_T - 1, 0)]
-    high_T = knots[np.minimum(above_T, len(knots) - 1)]
+    below_T = knots.searchsorted(loss_T, "left") - (lost_T < loss_T)
+    above_T = knots.searchsorted(loss_T, "right") - (lost_T <= loss_T)
+    last_T = len(knots) - 1 - ~np.isnan(lost_T)
+    rank_T = knots.searchsorted(lost_T)  # of NaN behind all knots
+
+    def knot(index_T: NDArray[np.intp]) -> Float:
+        return knots[index_T + (index_T >= rank_T)]
+
+    low_T, high_T = knot(np.maximum(below_T - 1, 0)), knot(np.minimum(above_T, last_T))
+    equal_T = above_T - below_T
     gap_T = np.where(equal_T > 0, 1, high_T - low_T)
     position_T = np.where(
         equal_T > 0, below_T + (equal_T - 1) / 2, below_T - 1 + (loss_T - low_T) / gap_T
     )
-    return position_T / (len(knots) - 1 - skip_T)
+    return position_T / last_T

@@ -91,7 +91,7 @@ def likelihood_ratio(
     Args:
         shadows: The statistic and roles of the M shadows.
         targets: The statistic of the T targets, same examples and queries; None for every
-            shadow in turn, with the others as its shadows.
+            shadow in turn, with all others but its complement as its shadows.
         form: Which of these scores.
         array: Name of the statistic in the banks, `curvature_…` or `max_phi`.
 
@@ -117,7 +117,7 @@ def curvature_lira(shadows: ScoreBank, targets: ScoreBank | None, *, array: str)
     Args:
         shadows: φ, curvature and roles of the M shadows.
         targets: φ and curvature of the T targets, same examples and queries; None for every
-            shadow in turn, with the others as its shadows.
+            shadow in turn, with all others but its complement as its shadows.
         array: Name of the curvature in the banks.
 
     Returns:
@@ -135,7 +135,7 @@ def _require(shadows: ScoreBank, targets: ScoreBank | None, array: str, form: st
         {"IN": shadows.member_MN, "OUT": shadows.nonmember_MN},
         _MIN_PER_SIDE,
         f"attack {form!r} on {array}",
-        leave_one_out=targets is None,
+        in_turn=targets is None,
     )
     if targets is not None:
         require_same_examples(shadows, targets)
@@ -162,12 +162,12 @@ def _comparisons(
     targets: ScoreBank | None,
     statistic: Callable[[ScoreBank, slice], Float],
 ) -> Iterator[tuple[slice, Comparison, Comparison]]:
-    """Compare the targets, or every shadow left out, with both sides, some examples at a time."""
+    """Compare the targets, or every shadow in turn, with both sides, some examples at a time."""
     for chunk in chunks(shadows):
         value_AMN = statistic(shadows, chunk)
         asking_ATN = None if targets is None else statistic(targets, chunk)
         into, out = (
-            compare(value_AMN, side_MN[:, chunk], asking_ATN)
+            compare(value_AMN, side_MN[:, chunk], asking_ATN, shadows.complement_M)
             for side_MN in (shadows.member_MN, shadows.nonmember_MN)
         )
         yield chunk, into, out

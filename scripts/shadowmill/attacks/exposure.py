@@ -10,14 +10,15 @@ from shadowmill.attacks.bank import ScoreBank
 from shadowmill.attacks.sides import SIGMA_FLOOR
 
 
-def exposure(bank: ScoreBank, loo_MN: NDArray[np.float64]) -> dict[str, NDArray]:
+def exposure(bank: ScoreBank, score_MN: NDArray[np.float64]) -> dict[str, NDArray]:
     """Summarise each example over the models that hold it and those that do not.
 
     φ is first averaged over the queries, so σ is the spread between models.
 
     Args:
         bank: Scores and roles of the M shadows.
-        loo_MN: (M, N) float64, leave-one-out scores of an attack on the same bank.
+        score_MN: (M, N) float64, scores of the shadows in an attack with the same bank; NaN where
+            not evaluated.
 
     Returns:
         Arrays of shape (N,), float64 but for ``rank``:
@@ -25,15 +26,15 @@ def exposure(bank: ScoreBank, loo_MN: NDArray[np.float64]) -> dict[str, NDArray]
         ``sigma_in``, ``sigma_out``: standard deviations (divisor n, as LiRA's), nats.
         ``separation``: d = (μ_in − μ_out) / sqrt((σ_in² + σ_out²) / 2); the root is floored at
         LiRA's ``SIGMA_FLOOR``.
-        ``score_in``, ``score_out``: mean leave-one-out score where member and where not.
+        ``score_in``, ``score_out``: mean score where member and where not; NaN if of no model.
         ``rank``: int64, 1 = largest separation; equals share the smallest rank.
 
     Raises:
-        ValueError: ``loo_MN`` does not fit the bank, or an example has no IN or no OUT model.
+        ValueError: ``score_MN`` does not fit the bank, or an example has no IN or no OUT model.
     """
-    if loo_MN.shape != bank.member_MN.shape:
+    if score_MN.shape != bank.member_MN.shape:
         raise ValueError(
-            f"loo_MN has shape {loo_MN.shape}, expected {bank.member_MN.shape} like the bank; "
+            f"score_MN has shape {score_MN.shape}, expected {bank.member_MN.shape} like the bank; "
             "compute it from the same bank"
         )
     phi_MN = bank.phi_MNA.mean(axis=2, dtype=np.float64)
@@ -49,7 +50,10 @@ def exposure(bank: ScoreBank, loo_MN: NDArray[np.float64]) -> dict[str, NDArray]
         variance_N = ((phi_MN - mean_N) ** 2).sum(axis=0, where=side_MN) / count_N
         columns[f"phi_{side}"] = mean_N
         columns[f"sigma_{side}"] = np.sqrt(variance_N)
-        columns[f"score_{side}"] = loo_MN.sum(axis=0, where=side_MN) / count_N
+        scored_MN = side_MN & ~np.isnan(score_MN)
+        with np.errstate(invalid="ignore"):
+            mean_N = score_MN.sum(axis=0, where=scored_MN) / scored_MN.sum(axis=0)
+        columns[f"score_{side}"] = mean_N
     spread_N = np.sqrt((columns["sigma_in"] ** 2 + columns["sigma_out"] ** 2) / 2)
     separation_N = (columns["phi_in"] - columns["phi_out"]) / np.maximum(spread_N, SIGMA_FLOOR)
     larger_N = len(separation_N) - np.searchsorted(

@@ -11,7 +11,7 @@ Legend: M shadow models, T targets, N examples.
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.bank import AMONG_OTHERS, ScoreBank
 from shadowmill.attacks.loss import cross_entropy
 from shadowmill.attacks.sides import log_ratio, pooled_normal
 
@@ -27,7 +27,8 @@ def global_gaussian(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
 
     Args:
         shadows: φ and roles of the M shadows; the examples need not be those of the targets.
-        targets: φ of the T targets; None for every shadow in turn, with the others as its shadows.
+        targets: φ of the T targets; None for every shadow in turn, with all others but its
+            complement as its shadows.
 
     Returns:
         (T, N) float64, nats, higher = more likely a member.
@@ -36,13 +37,14 @@ def global_gaussian(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
         ValueError: the shadows have no members or no non-members.
     """
     shadow_loss_MN = cross_entropy(shadows.phi_MNA)
-    leave_one_out = targets is None
-    loss_TN = shadow_loss_MN if leave_one_out else cross_entropy(targets.phi_MNA)
+    in_turn = targets is None
+    loss_TN = shadow_loss_MN if in_turn else cross_entropy(targets.phi_MNA)
+    complement_M = shadows.complement_M if in_turn else None
     terms = []
     for role, side_MN in (("members", shadows.member_MN), ("non-members", shadows.nonmember_MN)):
-        mean_T, variance_T = pooled_normal(shadow_loss_MN, side_MN, leave_one_out=leave_one_out)
+        mean_T, variance_T = pooled_normal(shadow_loss_MN, side_MN, complement_M)
         if np.isnan(mean_T).any():
-            when = " once a model is left out" if leave_one_out else ""
+            when = AMONG_OTHERS if in_turn else ""
             raise ValueError(
                 f"the global Gaussian attack found no {role} of the shadows{when}, expected some "
                 "of both kinds; use more shadows"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.attacks.bank import (
+    AMONG_OTHERS,
     ScoreBank,
     require_same_examples,
     require_shadows_of_each_example,
@@ -27,6 +28,7 @@ from shadowmill.attacks.sides import (
     log_ratio,
     pooled_normal,
     queries_first,
+    removal,
 )
 
 Mode = Literal["online", "fixed", "bayes_n", "bayes_t", "offline", "two_sided_code", "code2021"]
@@ -78,7 +80,7 @@ def lira(
     Args:
         shadows: Scores and roles of the M shadows.
         targets: Scores of the T targets, same examples and queries; None for every shadow in turn,
-            with the others as its shadows.
+            with all others but its complement as its shadows.
         mode: One of ``MODES``.
         location: Whether μ is the ``mean`` (the paper) or the ``median`` (its code) of the
             shadows' φ; by default that of the mode's source. σ is about the mean in any case,
@@ -92,27 +94,26 @@ def lira(
         ValueError: unknown mode or location, targets that do not fit the shadows, or too few
             shadows.
     """
-    _require_shadows(shadows, mode, leave_one_out=targets is None)
+    _require_shadows(shadows, mode, in_turn=targets is None)
     if targets is not None:
         require_same_examples(shadows, targets)
     return _scores(shadows, mode, _resolve(location, mode), targets)
 
 
 def required_shadows(mode: Mode) -> int:
-    """Count the shadows that ``lira`` needs, also for every shadow in turn.
+    """Count the shadows that ``lira`` needs for a target; for every shadow in turn two more.
 
     Args:
         mode: One of ``MODES``.
 
     Returns:
-        The smallest even number of shadows in complementary pairs: half of them hold any
-        example, and one of those may be left out.
+        The smallest number of shadows in complementary pairs: half of them hold any example.
 
     Raises:
         ValueError: unknown mode.
     """
     _require_mode(mode)
-    return 2 * (_MIN_PER_SIDE[mode] + 1)
+    return 2 * (2 if mode in _OF_ALL_EXAMPLES else _MIN_PER_SIDE[mode])
 
 
 def _require_mode(mode: str) -> None:
@@ -135,20 +136,20 @@ def _sides(bank: ScoreBank, mode: Mode) -> dict[str, NDArray[np.bool_]]:
     return out if mode in _WITHOUT_IN else {"IN": bank.member_MN} | out
 
 
-def _require_shadows(bank: ScoreBank, mode: Mode, *, leave_one_out: bool) -> None:
+def _require_shadows(bank: ScoreBank, mode: Mode, *, in_turn: bool) -> None:
     _require_mode(mode)
     sides = _sides(bank, mode)
     require_shadows_of_each_example(
-        sides, _MIN_PER_SIDE[mode], f"LiRA mode {mode!r}", leave_one_out=leave_one_out
+        sides, _MIN_PER_SIDE[mode], f"LiRA mode {mode!r}", in_turn=in_turn
     )
     if mode not in _OF_ALL_EXAMPLES:
         return
     for side, side_MN in sides.items():
         freedom = (side_MN.sum(axis=0) - 1).sum()
-        if leave_one_out:
-            freedom -= side_MN.sum(axis=1).max()
+        if in_turn:
+            freedom -= removal(side_MN, bank.complement_M).gone_MN.sum(axis=1).max()
         if freedom < 1:
-            when = " once a model is left out" if leave_one_out else ""
+            when = AMONG_OTHERS if in_turn else ""
             raise ValueError(
                 f"LiRA mode {mode!r} found one {side} shadow for every example{when}, expected "
                 "two for at least one example to pool σ from; use more shadows or more examples"
@@ -156,7 +157,7 @@ def _require_shadows(bank: ScoreBank, mode: Mode, *, leave_one_out: bool) -> Non
 
 
 def _scores(bank: ScoreBank, mode: Mode, location: Location, targets: ScoreBank | None) -> Float:
-    """Scores (T, N): of the given targets, or of every shadow left out (T = M)."""
+    """Scores (T, N): of the given targets, or of every shadow in turn (T = M)."""
     sides = _sides(bank, mode)
     pooled, priors = {}, {}
     if mode == "fixed":
@@ -164,14 +165,15 @@ def _scores(bank: ScoreBank, mode: Mode, location: Location, targets: ScoreBank 
     elif mode in _OF_ALL_EXAMPLES:
         priors = {side: _prior(bank, side_MN, targets) for side, side_MN in sides.items()}
     elif mode == "code2021":
-        _, variance_T = pooled_normal(bank.phi_MNA, bank.member_MN, leave_one_out=targets is None)
+        complement_M = bank.complement_M if targets is None else None
+        _, variance_T = pooled_normal(bank.phi_MNA, bank.member_MN, complement_M)
         pooled = dict.fromkeys(sides, variance_T[:, None])
     score_TN = np.empty((bank if targets is None else targets).phi_MNA.shape[:2])
     for chunk in chunks(bank):
         terms = {}
         phi_AMN, asking_ATN = _phi(bank, targets, chunk)
         for side, side_MN in sides.items():
-            against = compare(phi_AMN, side_MN[:, chunk], asking_ATN, location)
+            against = compare(phi_AMN, side_MN[:, chunk], asking_ATN, bank.complement_M, location)
             if mode == "bayes_t":
                 terms[side] = _predictive(against, priors[side])
                 continue
@@ -200,7 +202,7 @@ def _pooled_variance(
     freedom = 0.0
     for chunk in chunks(bank):
         phi_AMN, asking_ATN = _phi(bank, targets, chunk)
-        against = compare(phi_AMN, side_MN[:, chunk], asking_ATN)
+        against = compare(phi_AMN, side_MN[:, chunk], asking_ATN, bank.complement_M)
         sum_squares = sum_squares + against.sum_squares_ATN.sum(axis=2, keepdims=True)
         freedom = freedom + (against.count_TN - 1).sum(axis=1, keepdims=True)
     return sum_squares / freedom
@@ -211,7 +213,7 @@ def _prior(bank: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank | Non
     moments = Moments()
     for chunk in chunks(bank):
         phi_AMN, asking_ATN = _phi(bank, targets, chunk)
-        against = compare(phi_AMN, side_MN[:, chunk], asking_ATN)
+        against = compare(phi_AMN, side_MN[:, chunk], asking_ATN, bank.complement_M)
         moments.add(against.sum_squares_ATN, against.count_TN - 1, SIGMA_FLOOR**2)
     return Prior(*(part_AT[..., None] for part_AT in moments.prior()))
 

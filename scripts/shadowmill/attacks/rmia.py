@@ -8,13 +8,14 @@ a population Z of non-members that it dominates, P_z[ratio(x) / ratio(z) ≥ γ]
 Legend: M shadow models, T targets, N examples of the pool, A queries, Z population.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.bank import AMONG_OTHERS, ScoreBank
 from shadowmill.metrics.ranking import auc
 from shadowmill.seeds import generator
 
@@ -79,14 +80,17 @@ def rmia(shadows: ScoreBank, targets: ScoreBank | None, mode: Mode = "online") -
     """
     if mode not in MODES:
         raise ValueError(f"unknown RMIA mode {mode!r}, expected one of {', '.join(MODES)}")
-    _check_sides(shadows, mode, leave_one_out=targets is None)
+    _check_sides(shadows, mode, in_turn=targets is None)
     if targets is not None:
         _check_fit(shadows, targets)
         a_T1 = np.full((len(targets.names), 1), _tuned_a(shadows))
         return _scores(shadows, targets, a_T1, mode, _mean)
-    models = np.arange(len(shadows.names))
-    a_M = [_tuned_a(shadows.select(np.delete(models, model))) for model in models]
-    return _scores(shadows, shadows, np.array(a_M)[:, None], mode, _mean_of_others)
+    a_M1 = np.empty((len(shadows.names), 1))
+    groups = shadows.left_out_together
+    for group in groups:
+        a_M1[group] = _tuned_a(shadows.without(group))
+    average = partial(_mean_of_others, groups=groups)
+    return _scores(shadows, shadows, a_M1, mode, average)
 
 
 def count_dominated(log_ratio_N: Float, log_ratio_Z: Float) -> NDArray[np.int64]:
@@ -198,19 +202,25 @@ def _mean(p_MN: Float, side_MN: NDArray[np.bool_]) -> Float:
     return (p_MN.sum(axis=0, where=side_MN) / side_MN.sum(axis=0))[None]
 
 
-def _mean_of_others(p_MN: Float, side_MN: NDArray[np.bool_]) -> Float:
-    """Mean (M, N) over the shadows of a side without each one in turn; NaN if none is left.
+def _mean_of_others(
+    p_MN: Float, side_MN: NDArray[np.bool_], groups: Sequence[NDArray[np.intp]]
+) -> Float:
+    """Mean (M, N) over a side without each group of shadows; NaN if none is left.
 
-    From sums over the models before and after it: to subtract its own p from the sum over all would
+    From sums over the groups before and after it: to subtract its own p from the sum over all would
     leave rounding errors where the others' p are small.
     """
-    p_MN = np.where(side_MN, p_MN, 0)
-    others_MN = np.zeros_like(p_MN)
-    others_MN[1:] = np.cumsum(p_MN[:-1], axis=0)
-    others_MN[:-1] += np.cumsum(p_MN[:0:-1], axis=0)[::-1]
+    sum_GN = np.stack([p_MN[group].sum(axis=0, where=side_MN[group]) for group in groups])
+    count_GN = np.stack([side_MN[group].sum(axis=0) for group in groups])
+    others_GN = np.zeros_like(sum_GN)
+    others_GN[1:] = np.cumsum(sum_GN[:-1], axis=0)
+    others_GN[:-1] += np.cumsum(sum_GN[:0:-1], axis=0)[::-1]
     with np.errstate(invalid="ignore"):
-        others_MN /= side_MN.sum(axis=0) - side_MN.astype(np.int64)
-    return others_MN
+        others_GN /= side_MN.sum(axis=0) - count_GN
+    mean_MN = np.empty_like(p_MN)
+    for group, others_N in zip(groups, others_GN, strict=True):
+        mean_MN[group] = others_N
+    return mean_MN
 
 
 def _tuned_a(shadows: ScoreBank) -> float:
@@ -224,7 +234,7 @@ def _tuned_a(shadows: ScoreBank) -> float:
         log_p_MN, member_MN, nonmember_MN = (
             array_MN[:, draw] for array_MN in (log_p_MN, member_MN, nonmember_MN)
         )
-    out_MN = _mean_of_others(np.exp(log_p_MN), nonmember_MN)
+    out_MN = _mean_of_others(np.exp(log_p_MN), nonmember_MN, shadows.left_out_together)
     usable_MN = (member_MN | nonmember_MN) & np.isfinite(out_MN)
     total_G = np.zeros(len(A_GRID))
     stand_ins = 0
@@ -265,15 +275,15 @@ def _check_fit(shadows: ScoreBank, targets: ScoreBank) -> None:
         )
 
 
-def _check_sides(shadows: ScoreBank, mode: Mode, *, leave_one_out: bool) -> None:
+def _check_sides(shadows: ScoreBank, mode: Mode, *, in_turn: bool) -> None:
     sides = {"OUT": shadows.nonmember_MN}
     if mode == "online":
         sides["IN"] = shadows.member_MN
     for side, side_MN in sides.items():
-        left_N = side_MN.sum(axis=0) - (1 if leave_one_out else 0)
+        left_N = side_MN.sum(axis=0) - (1 if in_turn else 0)
         worst = int(left_N.argmin())
         if left_N[worst] < 1:
-            when = " once a model is left out" if leave_one_out else ""
+            when = AMONG_OTHERS if in_turn else ""
             raise ValueError(
                 f"RMIA mode {mode!r} found {max(0, left_N[worst])} {side} shadows for example "
                 f"{worst}{when}, expected at least 1 for every example; use at least 4 shadows in "

@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from shadowmill import storage
-from shadowmill.attacks import ATTACKS, ScoreBank, leave_one_out
+from shadowmill.attacks import ATTACKS, Attack, ScoreBank, attack_shadows, has_enough
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.roles import UNUSED
 from shadowmill.scores.arrays import ARRAYS
 from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
 from shadowmill.scores.health import converged
+
+JUDGES = ("shadows", "shadows_loo", "targets")
+
+MIN_LEFT_OUT_ALONE = 32
+"""With fewer shadows, each left out alone, noise has an AUC below ½ (docs/methods.md)."""
 
 
 @dataclass(frozen=True)
@@ -31,30 +36,27 @@ class AttackScores:
         shadows: M names.
         score_TN: float64.
         target_roles_TN: int8.
-        leave_one_out_MN: float64, each shadow attacked with the others.
+        shadow_score_MN: float64, each shadow attacked with all others but its complement.
         shadow_roles_MN: int8.
-        adversary: `adaptive` if the shadows were made as the targets were; otherwise what they say
-            of each other is not about the targets.
+        adversary: `adaptive` if the shadows were made as the targets were.
+        judged_by: which models show how well the attack does, one of `JUDGES`.
     """
 
     targets: tuple[str, ...]
     shadows: tuple[str, ...]
     score_TN: np.ndarray
     target_roles_TN: np.ndarray
-    leave_one_out_MN: np.ndarray
+    shadow_score_MN: np.ndarray
     shadow_roles_MN: np.ndarray
     adversary: str
+    judged_by: str
 
     @property
-    def audited(self) -> tuple[str, np.ndarray, np.ndarray]:
-        """The models that the attack is judged by: the shadows, or the targets if not adaptive.
-
-        Returns:
-            `shadows` or `targets`, their scores, and their roles.
-        """
-        if self.adversary == "adaptive":
-            return "shadows", self.leave_one_out_MN, self.shadow_roles_MN
-        return "targets", self.score_TN, self.target_roles_TN
+    def judged(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+        """Names, scores and roles of the models that the attack is judged by."""
+        if self.judged_by == "targets":
+            return self.targets, self.score_TN, self.target_roles_TN
+        return self.shadows, self.shadow_score_MN, self.shadow_roles_MN
 
 
 def bank_of(scores: ModelScores, **examples: np.ndarray) -> ScoreBank:
@@ -94,7 +96,7 @@ def run_attack(
     execution: Mapping[str, Any],
     threads: int,
 ) -> None:
-    """Attack every target, and every shadow with the other shadows.
+    """Attack every target with the shadows, and every shadow with the others.
 
     Args:
         attack: name in `ATTACKS`.
@@ -135,8 +137,8 @@ def run_attack(
     score_TN, target_roles_TN = _evaluated(
         row.score(bank, bank_of(targets, **examples)), targets["roles"]
     )
-    leave_one_out_MN, shadow_roles_MN = _evaluated(
-        leave_one_out(row, bank), shadows["roles"][np.isin(shadows.models, bank.names)]
+    shadow_score_MN, shadow_roles_MN = _evaluated(
+        attack_shadows(row, bank), shadows["roles"][np.isin(shadows.models, bank.names)]
     )
     storage.write_hdf5(
         output,
@@ -145,7 +147,7 @@ def run_attack(
             "shadows": list(bank.names),
             "score": score_TN,
             "target_roles": target_roles_TN,
-            "leave_one_out": leave_one_out_MN,
+            "shadow_score": shadow_score_MN,
             "shadow_roles": shadow_roles_MN,
         },
         provenance(
@@ -155,7 +157,31 @@ def run_attack(
             shadows_digest=array_digest(shadows["phi"]),
         ),
         adversary=adversary,
+        judged_by=judged_by(row, bank, adversary),
     )
+
+
+def judged_by(attack: Attack, shadows: ScoreBank, adversary: str) -> str:
+    """Say which models show how well an attack does.
+
+    Args:
+        attack: a row of `ATTACKS`.
+        shadows: the bank that targets are attacked with.
+        adversary: who trained them.
+
+    Returns:
+        `shadows`, each left out with its complement; `shadows_loo` if some have none and are left
+        out alone; `targets` where shadows would mislead: they were not made as the targets were,
+        are too few to be attacked with each other, or are fewer than `MIN_LEFT_OUT_ALONE`, left out
+        alone, of an attack that compares shadows on the same example.
+    """
+    if adversary != "adaptive" or not has_enough(attack, shadows, in_turn=True):
+        return "targets"
+    if shadows.is_paired_M.all() or not attack.learns:
+        return "shadows"
+    if attack.per_example and len(shadows.names) < MIN_LEFT_OUT_ALONE:
+        return "targets"
+    return "shadows_loo"
 
 
 def _split(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -178,9 +204,9 @@ def _features(data_path: str, pool_size: int) -> dict[str, np.ndarray]:
 
 
 def _evaluated(score: np.ndarray, roles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and roles, where examples that the attack used up itself (NaN) have no role."""
-    used_up = np.isnan(score)
-    return np.where(used_up, 0.0, score), np.where(used_up, UNUSED, roles).astype(np.int8)
+    """Scores and roles, where examples that are not evaluated (NaN) have no role."""
+    unknown = np.isnan(score)
+    return np.where(unknown, 0.0, score), np.where(unknown, UNUSED, roles).astype(np.int8)
 
 
 def read_attack(path: str) -> AttackScores:
@@ -197,9 +223,10 @@ def read_attack(path: str) -> AttackScores:
             shadows=tuple(file["shadows"]),
             score_TN=file["score"],
             target_roles_TN=file["target_roles"],
-            leave_one_out_MN=file["leave_one_out"],
+            shadow_score_MN=file["shadow_score"],
             shadow_roles_MN=file["shadow_roles"],
             adversary=storage.attribute(file, "adversary"),
+            judged_by=storage.attribute(file, "judged_by"),
         )
 
 

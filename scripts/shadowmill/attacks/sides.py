@@ -23,7 +23,7 @@ Float = NDArray[np.float64]
 
 
 class Comparison(NamedTuple):
-    """Each target against the shadows of one side, IN or OUT, its own value left out.
+    """Each target against the shadows of one side, IN or OUT; a shadow against the others.
 
     Attributes:
         deviation_ATN: (A, T, N) float64, value of the target minus the side's mean or median.
@@ -42,23 +42,55 @@ class Comparison(NamedTuple):
         return self.sum_squares_ATN / self.count_TN
 
 
+class Removal(NamedTuple):
+    """What a side loses where each shadow in turn is left out with its complement.
+
+    Attributes:
+        complement_M: (M,) of ``ScoreBank``.
+        gone_MN: (M, N) bool, whether the side has one shadow less.
+        is_complement_MN: (M, N) bool, whether that is the complement, not the shadow itself.
+    """
+
+    complement_M: NDArray[np.intp]
+    gone_MN: NDArray[np.bool_]
+    is_complement_MN: NDArray[np.bool_]
+
+    def of(self, value_AMN: NDArray) -> NDArray:
+        """The value (A, M, N) of the shadow that the side loses, anything where it loses none."""
+        return np.where(self.is_complement_MN, value_AMN[:, self.complement_M], value_AMN)
+
+
+def removal(side_MN: NDArray[np.bool_], complement_M: NDArray[np.intp]) -> Removal:
+    """Say which shadow a side of each example loses with a shadow and its complement.
+
+    Args:
+        side_MN: (M, N) bool, which shadows make up the side.
+        complement_M: (M,) of ``ScoreBank``: never is a shadow on a side with its complement.
+    """
+    is_complement_MN = side_MN[complement_M] & ~side_MN
+    return Removal(complement_M, side_MN | is_complement_MN, is_complement_MN)
+
+
 def compare(
     value_AMN: Float,
     side_MN: NDArray[np.bool_],
     asking_ATN: Float | None,
+    complement_M: NDArray[np.intp],
     location: Location = "mean",
 ) -> Comparison:
-    """Compare the given targets, or every shadow left out, with one side of the shadows.
+    """Compare the given targets, or every shadow in turn, with one side of the shadows.
 
-    All shadows left out come from one set of sums: with r = value − mean over the n shadows of the
-    side, leaving one of them out moves its deviation to r·n/(n−1) and takes r²·n/(n−1) from the sum
-    of squares: O(MNA), not O(M²NA).
+    All shadows in turn come from one set of sums: with r = value − mean over the n shadows of the
+    side, leaving one of them out moves the mean by −r/(n−1) and takes r²·n/(n−1) from the sum of
+    squares: O(MNA), not O(M²NA).
 
     Args:
         value_AMN: (A, M, N) float64, φ or another statistic of the shadows.
         side_MN: (M, N) bool, which shadows make up the side; at least one for each example, or
             two if one is left out.
-        asking_ATN: (A, T, N) float64, the same of the targets; None for every shadow in turn.
+        asking_ATN: (A, T, N) float64, the same of the targets; None for every shadow in turn, left
+            out with its complement.
+        complement_M: (M,) of ``ScoreBank``.
         location: What the targets deviate from.
 
     Returns:
@@ -68,30 +100,29 @@ def compare(
     count_N = weight_MN.sum(axis=0)
     mean_A1N = np.einsum("mn,amn->an", weight_MN, value_AMN)[:, None] / count_N
     residual_AMN = value_AMN - mean_A1N
-    square_AMN = residual_AMN * residual_AMN
-    total_A1N = np.einsum("mn,amn->an", weight_MN, square_AMN)[:, None]
-    leave_one_out = asking_ATN is None
-    if leave_one_out:
-        asking_ATN = value_AMN
-        left_TN = count_N - weight_MN
-        stretch_MN = count_N / left_TN  # n / (n − 1) where the model is on this side, else 1
-        deviation_ATN = residual_AMN * stretch_MN
-        square_AMN *= weight_MN * stretch_MN
-        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
-        _mend_cancelled(sum_squares_ATN, total_A1N, value_AMN, side_MN)
-    else:
+    total_A1N = np.einsum("mn,amn,amn->an", weight_MN, residual_AMN, residual_AMN)[:, None]
+    removed = None if asking_ATN is not None else removal(side_MN, complement_M)
+    if removed is None:
         left_TN = count_N[None]
         deviation_ATN = asking_ATN - mean_A1N
         sum_squares_ATN = total_A1N
+    else:
+        asking_ATN = value_AMN
+        left_TN = count_N - removed.gone_MN
+        lost_AMN = removed.of(residual_AMN)
+        moved_AMN = lost_AMN * (removed.gone_MN / left_TN)
+        deviation_ATN = residual_AMN + moved_AMN
+        # n/(n−1) is 1 + 1/(n−1).
+        square_AMN = np.multiply(lost_AMN, lost_AMN * removed.gone_MN + moved_AMN, out=lost_AMN)
+        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
+        _mend_cancelled(sum_squares_ATN, total_A1N, value_AMN, side_MN, removed)
     if location == "median":
-        deviation_ATN = asking_ATN - side_quantile(
-            value_AMN, side_MN, 0.5, leave_one_out=leave_one_out
-        )
+        deviation_ATN = asking_ATN - side_quantile(value_AMN, side_MN, 0.5, removed)
     return Comparison(deviation_ATN, sum_squares_ATN, left_TN)
 
 
 def side_quantile(
-    value_AMN: Float, side_MN: NDArray[np.bool_], quantile: float, *, leave_one_out: bool
+    value_AMN: Float, side_MN: NDArray[np.bool_], quantile: float, removed: Removal | None
 ) -> Float:
     """Quantile of some models' values, per example, with linear interpolation.
 
@@ -104,7 +135,7 @@ def side_quantile(
         side_MN: (M, N) bool, which models count for an example; at least one for each, or two
             if one is left out.
         quantile: Between 0 and 1; 0.5 is the median.
-        leave_one_out: Whether each model asks in turn, its own value left out.
+        removed: What is left out where each model asks in turn; None if none does.
 
     Returns:
         (A, 1, N) float64, or (A, M, N) if each model asks in turn.
@@ -114,12 +145,13 @@ def side_quantile(
     sorted_AMN = np.take_along_axis(outside_last_AMN, order_AMN, axis=1)
     left_TN = side_MN.sum(axis=0, keepdims=True)
     skipped_ATN = np.full((1, 1, 1), len(side_MN))
-    if leave_one_out:
+    if removed is not None:
         # Models that do not count rank behind those that do, so that skipping them does nothing.
-        left_TN = left_TN - side_MN
-        skipped_ATN = np.empty_like(order_AMN)
+        left_TN = left_TN - removed.gone_MN
+        rank_AMN = np.empty_like(order_AMN)
         ranks_1M1 = np.arange(len(side_MN))[None, :, None]
-        np.put_along_axis(skipped_ATN, order_AMN, ranks_1M1, axis=1)
+        np.put_along_axis(rank_AMN, order_AMN, ranks_1M1, axis=1)
+        skipped_ATN = removed.of(rank_AMN)
     position_TN = quantile * (left_TN - 1)
     below_TN = position_TN.astype(np.intp)
     low_ATN, high_ATN = (
@@ -130,17 +162,20 @@ def side_quantile(
 
 
 def pooled_normal(
-    value_MN: NDArray[np.floating], side_MN: NDArray[np.bool_], *, leave_one_out: bool
+    value_MN: NDArray[np.floating],
+    side_MN: NDArray[np.bool_],
+    complement_M: NDArray[np.intp] | None,
 ) -> tuple[Float, Float]:
     """Mean and variance (divisor n) of the values of all (model, example) pairs of a side.
 
-    Each model's own moments are combined, which loses no digits to cancellation when one
-    of them is left out.
+    Each model's own moments are combined, which loses no digits to cancellation when some
+    of them are left out.
 
     Args:
         value_MN: (M, N) or (M, N, A) float; all queries of a pair are pooled too.
         side_MN: (M, N) bool, the pairs that count.
-        leave_one_out: Whether each model asks in turn, its own pairs left out.
+        complement_M: (M,) of ``ScoreBank`` if each model asks in turn, left out with its
+            complement; None if all pairs count.
 
     Returns:
         Means and variances, both (1,) float64, or (M,) if each model asks in turn; NaN where no
@@ -154,7 +189,9 @@ def pooled_normal(
             count_M[model] = values.size
             mean_M[model] = values.mean()
             sum_squares_M[model] = ((values - mean_M[model]) ** 2).sum()
-    kept_TM = 1 - np.eye(num_models) if leave_one_out else np.ones((1, num_models))
+    kept_TM = np.ones((1, num_models))
+    if complement_M is not None:
+        kept_TM = 1 - (np.eye(num_models) + np.eye(num_models)[complement_M] > 0)
     weight_TM = kept_TM * count_M
     count_T = weight_TM.sum(axis=1)
     with np.errstate(invalid="ignore"):
@@ -184,16 +221,23 @@ def queries_first(value_MNA: NDArray[np.floating], chunk: slice) -> Float:
 
 
 def _mend_cancelled(
-    sum_squares_AMN: Float, total_A1N: Float, value_AMN: Float, own_MN: NDArray[np.bool_]
+    sum_squares_AMN: Float,
+    total_A1N: Float,
+    value_AMN: Float,
+    side_MN: NDArray[np.bool_],
+    removed: Removal,
 ) -> None:
     """Recompute, in place, the few sums that lost digits because one shadow made most of them.
 
     With many shadows next to none; with two left of three, one in twenty.
     """
-    query_K, model_K, example_K = np.nonzero(own_MN & (sum_squares_AMN < 0.01 * total_A1N))
+    lost_AMN = removed.gone_MN & (sum_squares_AMN < 0.01 * total_A1N)
+    query_K, model_K, example_K = np.nonzero(lost_AMN)
     value_KM = value_AMN[query_K, :, example_K]
-    weight_KM = own_MN.T[example_K].astype(np.float64)
-    weight_KM[np.arange(len(model_K)), model_K] = 0
+    weight_KM = side_MN.T[example_K].astype(np.float64)
+    is_complement_K = removed.is_complement_MN[model_K, example_K]
+    lost_K = np.where(is_complement_K, removed.complement_M[model_K], model_K)
+    weight_KM[np.arange(len(model_K)), lost_K] = 0
     mean_K1 = (weight_KM * value_KM).sum(axis=1, keepdims=True) / weight_KM.sum(
         axis=1, keepdims=True
     )

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.attacks.bank import ScoreBank
+from shadowmill.attacks.bank import AMONG_OTHERS, ScoreBank
 from shadowmill.attacks.loss import cross_entropy
 
 Statistic = Literal["confidence", "entropy", "modified_entropy", "correctness"]
@@ -62,8 +62,8 @@ def class_threshold(shadows: ScoreBank, targets: ScoreBank | None, statistic: St
     Args:
         shadows: statistic, roles and labels of the M shadows. The examples need not be those of
             the targets.
-        targets: statistic and labels of the T targets; None for every shadow in turn, with the
-            others as its shadows.
+        targets: statistic and labels of the T targets; None for every shadow in turn, with all
+            others but its complement as its shadows.
         statistic: One of ``STATISTICS``; see ``threshold``.
 
     Returns:
@@ -78,12 +78,12 @@ def class_threshold(shadows: ScoreBank, targets: ScoreBank | None, statistic: St
         threshold(shadows, shadows, statistic),
         shadows,
         asking["labels"],
-        leave_one_out=targets is None,
+        in_turn=targets is None,
     )
 
 
 def class_thresholds(
-    value_MN: Float, shadows: ScoreBank, labels_N: NDArray[np.int64], *, leave_one_out: bool
+    value_MN: Float, shadows: ScoreBank, labels_N: NDArray[np.int64], *, in_turn: bool
 ) -> Float:
     """Find for each example the threshold of its class, fixed on the shadows.
 
@@ -96,7 +96,7 @@ def class_thresholds(
         value_MN: (M, N') float64, what the threshold is for, of the shadows.
         shadows: roles and labels that belong to it.
         labels_N: (N,) int64, classes of the examples that want a threshold.
-        leave_one_out: Whether each shadow asks in turn, its own pairs left out.
+        in_turn: Whether each shadow asks in turn, its pairs and its complement's left out.
 
     Returns:
         (1, N) float64, or (M, N) if each shadow asks in turn.
@@ -106,16 +106,17 @@ def class_thresholds(
     """
     classes_C, class_N = np.unique(labels_N, return_inverse=True)
     roles = (shadows.member_MN, shadows.nonmember_MN)
+    complement_M = shadows.complement_M if in_turn else None
     best_CT = []
     for label in classes_C:
         chosen_N = shadows["labels"] == label
         parts = (part_MN[:, chosen_N] for part_MN in (value_MN, *roles))
-        best_CT.append(_best_thresholds(*parts, leave_one_out=leave_one_out))
+        best_CT.append(_best_thresholds(*parts, complement_M))
     best_TC = np.stack(best_CT, axis=1)
     if np.isnan(best_TC).any():
-        overall_T = _best_thresholds(value_MN, *roles, leave_one_out=leave_one_out)
+        overall_T = _best_thresholds(value_MN, *roles, complement_M)
         if np.isnan(overall_T).any():
-            when = " once a model is left out" if leave_one_out else ""
+            when = AMONG_OTHERS if in_turn else ""
             raise ValueError(
                 f"no threshold can be fixed: the shadows have no members or no non-members{when}, "
                 "expected some of both; use more shadows"
@@ -128,18 +129,23 @@ def _best_thresholds(
     value_MN: Float,
     member_MN: NDArray[np.bool_],
     nonmember_MN: NDArray[np.bool_],
-    *,
-    leave_one_out: bool,
+    complement_M: NDArray[np.intp] | None,
 ) -> Float:
-    """Thresholds (1,), or (M,) without each shadow; NaN if members or non-members are missing."""
+    """Thresholds (1,), or (M,) without each shadow and its complement.
+
+    NaN if members or non-members are missing.
+    """
     pair_MN = member_MN | nonmember_MN
     value_P = value_MN[pair_MN]
     order_P = value_P.argsort(kind="stable")
     value_P, member_P = value_P[order_P], member_MN[pair_MN][order_P]
-    if not leave_one_out:
+    if complement_M is None:
         return np.array([_best_of_sorted(value_P, member_P)])
     model_P = np.nonzero(pair_MN)[0][order_P]
-    kept_MP = (model_P != model for model in range(len(value_MN)))
+    kept_MP = (
+        (model_P != model) & (model_P != complement)
+        for model, complement in enumerate(complement_M)
+    )
     return np.array([_best_of_sorted(value_P[kept_P], member_P[kept_P]) for kept_P in kept_MP])
 
 

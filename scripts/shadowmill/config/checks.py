@@ -16,6 +16,7 @@ from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES, is_per_example
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
+from shadowmill.roles.splits import complete_shadows
 
 # Folders beside the studies' own.
 _FOLDERS = ("data", "logs", "backbones")
@@ -228,19 +229,12 @@ def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
                 "and data sets with an official test set"
             )
         lost = share if row.per_example else 0
-        if _complete_shadows(shadows, lost) < row.min_shadows:
-            needed = next(n for n in count(2, 2) if _complete_shadows(n, lost) >= row.min_shadows)
+        if complete_shadows(shadows, lost) < row.min_shadows:
+            needed = next(n for n in count(2, 2) if complete_shadows(n, lost) >= row.min_shadows)
             less = f", as validation takes {needed - row.min_shadows} of them" if lost else ""
             yield (
                 f"{key}.num_shadows: {shadows} are too few for {name}, which needs {needed}{less}"
             )
-
-
-def _complete_shadows(shadows: int, share: float) -> int:
-    """How many shadows, at least, are of pairs that do not validate on a given example."""
-    pairs = shadows // 2
-    # Pairs take turns, see `shadowmill.roles.splits.with_rotating_validation`.
-    return 2 * (pairs - math.ceil(pairs * share))
 
 
 def _defense_faults(

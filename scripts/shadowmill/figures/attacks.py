@@ -46,7 +46,7 @@ def plot(cell: Cell, attack_paths: Mapping[str, str], outputs: Sequence[str]) ->
 
 def _ranking(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Scores of all evaluated pairs of model and example, float64, and membership, bool."""
-    _, score_MN, roles_MN = read_attack(path).audited
+    _, score_MN, roles_MN = read_attack(path).judged
     member_MN, nonmember_MN = split(score_MN, roles_MN)
     used_MN = member_MN | nonmember_MN
     return score_MN[used_MN], member_MN[used_MN]

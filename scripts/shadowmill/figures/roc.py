@@ -80,7 +80,7 @@ def _draw_panel(
     floor = 1.0
     for variant, path in attack_paths.items():
         scores = read_attack(path)
-        _, score_MN, roles_MN = scores.audited
+        _, score_MN, roles_MN = scores.judged
         member_MN, nonmember_MN = roles_MN == MEMBER, roles_MN == NON_MEMBER
         used_MN = member_MN | nonmember_MN
         floor = min(floor, 1 / nonmember_MN.sum())

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.metrics.confusion import Confusion, confusion
-from shadowmill.metrics.epsilon import epsilon_lower_bound
 from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, clopper_pearson
 from shadowmill.metrics.ranking import (
     allowed_false_positives,
@@ -23,7 +22,6 @@ from shadowmill.metrics.ranking import (
 
 FPRS = (0.1, 0.01, 0.001, 0.0001, 0.00001)
 PRIORS = (0.5, 0.1, 0.01)
-DELTA = 1e-5
 CONFIDENCE = 0.95
 
 
@@ -53,19 +51,17 @@ class Thresholds:
         balanced: The one of the largest balanced accuracy.
         at_fpr: For each of ``FPRS``, the one that keeps to it; none for an FPR below
             1 / non-members.
-        rates: TPR and FPR of each of these thresholds there, by threshold.
     """
 
     balanced: float
     at_fpr: dict[float, float]
-    rates: dict[float, tuple[float, float]]
 
 
 def fix_thresholds(
     scores_MN: NDArray[np.float64],
     member_MN: NDArray[np.bool_],
     nonmember_MN: NDArray[np.bool_],
-) -> Thresholds:
+) -> Thresholds | None:
     """Fix thresholds on the scores of all shadows in one ranking.
 
     Args:
@@ -75,12 +71,14 @@ def fix_thresholds(
         nonmember_MN: (M, N) bool; pairs that are neither are left out, and may be NaN.
 
     Returns:
-        The thresholds; infinite ones call no example a member.
+        The thresholds; infinite ones call no example a member. None if no pair takes part.
 
     Raises:
         ValueError: see ``roc_curve``.
     """
     used_MN = member_MN | nonmember_MN
+    if not used_MN.any():
+        return None
     scores, member = scores_MN[used_MN], member_MN[used_MN]
     balanced = best_threshold(scores, member)
     nonmembers = int((~member).sum())
@@ -89,12 +87,11 @@ def fix_thresholds(
         for fpr in FPRS
         if allowed_false_positives(fpr, nonmembers)
     }
-    counts = {at: confusion(scores, member, at) for at in {balanced, *at_fpr.values()}}
-    return Thresholds(balanced, at_fpr, {at: (c.tpr, c.fpr) for at, c in counts.items()})
+    return Thresholds(balanced, at_fpr)
 
 
 def evaluate(
-    scores: NDArray[np.float64], member: NDArray[np.bool_], thresholds: Thresholds
+    scores: NDArray[np.float64], member: NDArray[np.bool_], thresholds: Thresholds | None
 ) -> Iterator[Measurement]:
     """Compute every metric of one target.
 
@@ -103,14 +100,13 @@ def evaluate(
     1 / non-members), ``balanced_accuracy_oracle``. At the shadows' best threshold:
     ``balanced_accuracy``, ``accuracy``, ``precision``, ``recall``, ``f1``, ``advantage`` and
     ``ppv_at_prior_0.01`` and so on. At the shadows' threshold for a nominal FPR:
-    ``achieved_fpr_at_0.01`` and so on. ``epsilon_lower_bound`` is at the threshold of all these
-    that promises the largest bound for as many members and non-members, going by its error rates
-    on the shadows; it is itself a lower limit, so it has none.
+    ``achieved_fpr_at_0.01`` and so on.
 
     Args:
         scores: (N,) float64, higher = more likely a member.
         member: (N,) bool.
-        thresholds: Fixed on the shadows.
+        thresholds: Fixed on the shadows; None if there are none, which leaves all metrics at
+            thresholds of shadows undefined.
 
     Yields:
         The metrics, always the same ones in the same order.
@@ -122,13 +118,12 @@ def evaluate(
     yield Measurement("auc", auc(scores, member), *auc_interval(scores, member, CONFIDENCE))
     for fpr in FPRS:
         yield _tpr(scores, member, fpr, nonmembers)
-    yield from _decisions(confusion(scores, member, thresholds.balanced))
+    at = np.inf if thresholds is None else thresholds.balanced
+    for found in _decisions(confusion(scores, member, at)):
+        yield Measurement(found.metric, np.nan) if thresholds is None else found
     yield Measurement("balanced_accuracy_oracle", balanced_accuracy_oracle(scores, member))
     for fpr in FPRS:
         yield _achieved_fpr(scores, member, fpr, thresholds)
-    at = _threshold_for_epsilon(thresholds, len(member) - nonmembers, nonmembers)
-    bound = epsilon_lower_bound(confusion(scores, member, at), DELTA, CONFIDENCE)
-    yield Measurement("epsilon_lower_bound", bound)
 
 
 def _tpr(
@@ -169,22 +164,14 @@ def _share(successes: int, trials: int) -> tuple[float, float]:
 
 
 def _achieved_fpr(
-    scores: NDArray[np.float64], member: NDArray[np.bool_], fpr: float, thresholds: Thresholds
+    scores: NDArray[np.float64],
+    member: NDArray[np.bool_],
+    fpr: float,
+    thresholds: Thresholds | None,
 ) -> Measurement:
     metric = f"achieved_fpr_at_{fpr:g}"
-    if fpr not in thresholds.at_fpr:
+    if thresholds is None or fpr not in thresholds.at_fpr:
         return Measurement(metric, np.nan)
     counts = confusion(scores, member, thresholds.at_fpr[fpr])
     limits = clopper_pearson(counts.false_positives, counts.nonmembers, CONFIDENCE)
     return Measurement(metric, counts.fpr, *limits)
-
-
-def _threshold_for_epsilon(thresholds: Thresholds, members: int, nonmembers: int) -> float:
-    """The threshold with the largest bound if the error rates were those of the shadows."""
-
-    def promise(at: float) -> float:
-        tpr, fpr = thresholds.rates[at]
-        expected = Confusion(round(tpr * members), round(fpr * nonmembers), members, nonmembers)
-        return epsilon_lower_bound(expected, DELTA, CONFIDENCE)
-
-    return max(sorted(thresholds.rates), key=promise)

@@ -3,6 +3,7 @@
 Legend: M models, N examples of the pool.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -185,3 +186,14 @@ def with_rotating_validation(row_N: np.ndarray, share: float, pair: int, seed: i
     is_next = np.zeros(num, dtype=bool)
     is_next[order[positions]] = True
     return np.where(is_next & (row_N == NON_MEMBER), VALIDATION, row_N).astype(np.int8)
+
+
+def complete_shadows(num_shadows: int, share: float) -> int:
+    """How many shadows, at least, are of pairs that do not validate on a given example.
+
+    Args:
+        num_shadows: how many there are, in pairs.
+        share: as of ``with_rotating_validation``.
+    """
+    pairs = num_shadows // 2
+    return 2 * (pairs - math.ceil(pairs * share))

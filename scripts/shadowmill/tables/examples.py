@@ -12,6 +12,7 @@ from shadowmill.data import store
 from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, read_csv, write_csv
+from shadowmill.tables.membership import split
 
 
 def tabulate(
@@ -30,15 +31,17 @@ def tabulate(
 
     Args:
         cell: the configuration.
-        attack: the study's headline attack, whose leave-one-out scores are summarised.
+        attack: the study's headline attack, whose scores of the shadows are summarised.
         data_path: the prepared data set, for the labels.
         score_paths: score files of the shadows.
         attack_path: scores of the attack.
         output: CSV file to write.
     """
-    shadows = read_scores(score_paths)
-    columns = exposure(bank_of(shadows), read_attack(attack_path).leave_one_out_MN)
-    member_MN, nonmember_MN = shadows.member_MN, shadows.nonmember_MN
+    shadows, scores = read_scores(score_paths), read_attack(attack_path)
+    used_M = np.isin(shadows.models, scores.shadows)
+    bank, correct_MN = bank_of(shadows).select(np.flatnonzero(used_M)), shadows["correct"][used_M]
+    evaluated_MN = np.logical_or(*split(scores.shadow_score_MN, scores.shadow_roles_MN))
+    columns = exposure(bank, np.where(evaluated_MN, scores.shadow_score_MN, np.nan))
     with store.opened(data_path) as file:
         labels = file["labels"][: shadows["phi"].shape[1]]
     table = pd.DataFrame(
@@ -48,8 +51,8 @@ def tabulate(
             "example": np.arange(len(labels)),
             "label": labels,
             **columns,
-            "memorization": shadows["correct"].mean(axis=0, where=member_MN)
-            - shadows["correct"].mean(axis=0, where=nonmember_MN),
+            "memorization": correct_MN.mean(axis=0, where=bank.member_MN)
+            - correct_MN.mean(axis=0, where=bank.nonmember_MN),
         }
     )
     write_csv(output, table)

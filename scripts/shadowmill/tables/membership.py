@@ -77,8 +77,8 @@ def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
 
 
 def _target_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
-    shadow_split = split(scores.leave_one_out_MN, scores.shadow_roles_MN)
-    thresholds = fix_thresholds(scores.leave_one_out_MN, *shadow_split)
+    shadow_split = split(scores.shadow_score_MN, scores.shadow_roles_MN)
+    thresholds = fix_thresholds(scores.shadow_score_MN, *shadow_split)
     member_MN, nonmember_MN = split(scores.score_TN, scores.target_roles_TN)
     for name, score_N, member_N, nonmember_N in zip(
         scores.targets, scores.score_TN, member_MN, nonmember_MN, strict=True
@@ -98,7 +98,7 @@ def _target_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
 
 
 def _joint_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
-    who, score_MN, roles_MN = scores.audited
+    _, score_MN, roles_MN = scores.judged
     member_MN, nonmember_MN = split(score_MN, roles_MN)
     estimates = two_way_bootstrap(
         score_MN,
@@ -116,7 +116,7 @@ def _joint_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
     false_positives = _false_positives(score_MN, member_MN, nonmember_MN)
     for (metric, aggregate), estimate in estimates.items():
         yield {
-            "target": f"{who}{AGGREGATES[aggregate]}",
+            "target": f"{scores.judged_by}{AGGREGATES[aggregate]}",
             "metric": metric,
             "value": estimate.value,
             "ci_low": estimate.low,

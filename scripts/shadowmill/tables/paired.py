@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowmill.attacks.run import AttackScores, read_attack
+from shadowmill.attacks.run import read_attack
 from shadowmill.errors import ArtefactError
 from shadowmill.metrics.bootstrap import paired_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE, FPRS
@@ -97,11 +97,21 @@ def _write(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], output: str) -
 
 def _rows(path: str, reference_path: str) -> Iterator[dict[str, Any]]:
     of, reference = read_attack(path), read_attack(reference_path)
-    by_shadows = of.adversary == reference.adversary == "adaptive"
-    who = "shadows" if by_shadows else "targets"
-    names, score_MN, roles_MN = _judged(of, by_shadows)
-    reference_names, reference_MN, reference_roles_MN = _judged(reference, by_shadows)
-    if names != reference_names or _contradict(roles_MN, reference_roles_MN):
+    if "targets" in (of.judged_by, reference.judged_by):
+        of, reference = (replace(scores, judged_by="targets") for scores in (of, reference))
+    who = max(of.judged_by, reference.judged_by)  # shadows_loo if one of them is
+    names, score_MN, roles_MN = of.judged
+    reference_names, reference_MN, reference_roles_MN = reference.judged
+    # A shadow that did not converge may have been dropped from one of them.
+    common = [name for name in names if name in reference_names]
+    rows, reference_rows = (
+        [every.index(name) for name in common] for every in (names, reference_names)
+    )
+    score_MN, roles_MN = score_MN[rows], roles_MN[rows]
+    reference_MN, reference_roles_MN = (
+        part[reference_rows] for part in (reference_MN, reference_roles_MN)
+    )
+    if not common or _contradict(roles_MN, reference_roles_MN):
         raise ArtefactError(
             f"{path}: its {who} have other names or other members than those of "
             f"{reference_path}, but differences need identical splits. Delete the older file and "
@@ -133,14 +143,6 @@ def _rows(path: str, reference_path: str) -> Iterator[dict[str, Any]]:
             "ci_high": found.high,
             "p_value": found.p_value,
         }
-
-
-def _judged(
-    scores: AttackScores, by_shadows: bool
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    if by_shadows:
-        return scores.shadows, scores.leave_one_out_MN, scores.shadow_roles_MN
-    return scores.targets, scores.score_TN, scores.target_roles_TN
 
 
 def _contradict(roles_MN: np.ndarray, other_MN: np.ndarray) -> bool:

@@ -41,7 +41,7 @@ def tabulate(cell: Cell, attack: str, data_path: str, attack_path: str, output: 
     """
     scores = read_attack(attack_path)
     with store.opened(data_path) as file:
-        labels_N = file["labels"][: scores.leave_one_out_MN.shape[1]]
+        labels_N = file["labels"][: scores.shadow_score_MN.shape[1]]
     table = pd.DataFrame(list(_rows(scores, labels_N)))
     table = table.assign(attack=attack, adversary=scores.adversary)[_COLUMNS].astype(
         {"class": "Int64"}
@@ -64,7 +64,7 @@ def join(paths: Sequence[str], output: str) -> None:
 
 
 def _rows(scores: AttackScores, labels_N: np.ndarray) -> Iterator[dict[str, Any]]:
-    who, score_MN, roles_MN = scores.audited
+    _, score_MN, roles_MN = scores.judged
     member_MN, nonmember_MN = split(score_MN, roles_MN)
     classes, disparity = class_bootstrap(
         score_MN,
@@ -76,7 +76,7 @@ def _rows(scores: AttackScores, labels_N: np.ndarray) -> Iterator[dict[str, Any]
         confidence=CONFIDENCE,
         nonmember_MN=nonmember_MN,
     )
-    target = f"{who}{AGGREGATES['pooled']}"
+    target = f"{scores.judged_by}{AGGREGATES['pooled']}"
     for (metric, label), estimate in classes.items():
         yield {
             "target": target,

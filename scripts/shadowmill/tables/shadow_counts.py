@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowmill.attacks import ATTACKS, Attack, ScoreBank, leave_one_out
+from shadowmill.attacks import ATTACKS, Attack, ScoreBank, attack_shadows, has_enough
 from shadowmill.attacks.run import bank_of
 from shadowmill.metrics.evaluation import evaluate, fix_thresholds
 from shadowmill.names import Cell
@@ -33,10 +33,11 @@ def tabulate(
     """Write the rows of one configuration: one per attack, number of shadows, draw and target.
 
     The targets are attacked with `COUNTS` of the shadows, those that there are, in `DRAWS` random
-    draws of pairs; thresholds are fixed on the shadows drawn. Draws are nested: the shadows of a
-    smaller number are among those of a larger one. All shadows at once are one draw. An attack
-    has no rows for numbers below what it needs, nor for draws that leave an example with too few
-    shadows on either side.
+    draws of pairs. Thresholds are fixed on the shadows drawn; metrics at them are empty where these
+    are too few to be attacked with each other. Draws are nested: the shadows of a smaller number
+    are among those of a larger one. All shadows at once are one draw. An attack has no rows for
+    numbers below what it needs, nor for draws that leave an example with too few shadows on either
+    side.
 
     Args:
         cell: the configuration.
@@ -79,30 +80,21 @@ def subset(num_shadows: int, count: int, draw: int) -> np.ndarray:
 def _rows(shadows: ScoreBank, targets: ScoreBank, attack: Attack) -> Iterator[dict[str, Any]]:
     num_shadows = len(shadows.names)
     for count in COUNTS:
-        if not attack.min_shadows <= count <= num_shadows:
+        if count > num_shadows:
             continue
         for draw in range(1 if count == num_shadows else DRAWS):
             bank = shadows.select(subset(num_shadows, count, draw))
-            if attack.per_example and not _has_enough(bank, attack.min_shadows // 2):
+            if not has_enough(attack, bank):
                 continue
             for row in _measure(bank, targets, attack):
                 yield {"num_shadows": count, "draw": draw} | row
 
 
-def _has_enough(bank: ScoreBank, per_side: int) -> bool:
-    """Whether every example has so many shadows that hold it, and so many that do not.
-
-    Pairs are complementary but for the examples that a shadow validates on.
-    """
-    sides = (bank.member_MN, bank.nonmember_MN)
-    return all(side_MN.sum(axis=0).min() >= per_side for side_MN in sides)
-
-
 def _measure(bank: ScoreBank, targets: ScoreBank, attack: Attack) -> Iterator[dict[str, Any]]:
-    leave_one_out_MN = leave_one_out(attack, bank)
-    evaluated_MN = ~np.isnan(leave_one_out_MN)
+    shadow_score_MN = attack_shadows(attack, bank)
+    evaluated_MN = ~np.isnan(shadow_score_MN)
     thresholds = fix_thresholds(
-        leave_one_out_MN, bank.member_MN & evaluated_MN, bank.nonmember_MN & evaluated_MN
+        shadow_score_MN, bank.member_MN & evaluated_MN, bank.nonmember_MN & evaluated_MN
     )
     used_TN = targets.member_MN | targets.nonmember_MN
     for name, score_N, member_N, used_N in zip(
