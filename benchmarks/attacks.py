@@ -38,7 +38,8 @@ def main() -> None:
             },
         },
     )
-    print(f"{NUM_MODELS} models × {NUM_EXAMPLES:,} examples × {NUM_QUERIES} queries, leave-one-out")
+    size = f"{NUM_MODELS} models × {NUM_EXAMPLES:,} examples × {NUM_QUERIES} queries"
+    print(f"{size}, every shadow in turn")
     skipped = {*NETWORK_ATTACKS, *(name for name in ATTACKS if name.startswith("quantile"))}
     total, scores = 0.0, {}
     for name, attack in ATTACKS.items():

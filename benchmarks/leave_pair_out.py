@@ -38,9 +38,8 @@ def main() -> None:
     folders = sys.argv[1:] or [f"{QUICKSTART}/{variant}" for variant in ("dense", "dpf-0.9")]
     for folder in folders:
         print(f"\n{folder}: AUC (TPR at 1 % FPR in %), each with the standard error over draws")
-        print(
-            f"{'':24}{'leave-one-out':>28}{'leave-pair-out':>28}{'fresh, two fewer':>28}{'fresh':>28}"
-        )
+        titles = ("leave-one-out", "leave-pair-out", "fresh, two fewer", "fresh")
+        print(f"{'':24}" + "".join(f"{title:>28}" for title in titles))
         for line in _real(folder):
             print(line, flush=True)
 
@@ -125,9 +124,7 @@ def _draw(
     models = (2 * pairs[:, None] + [0, 1]).ravel()
     chosen, fewer = shadows.select(models[:count]), shadows.select(models[: count - 2])
     fresh = shadows.select(models[count:][-16:]) if count < len(models) else targets
-    results = []
-    for bank in (_alone(chosen), chosen):
-        results.append(_each(attack_shadows(attack, bank), bank))
+    results = [_each(attack_shadows(attack, bank), bank) for bank in (_alone(chosen), chosen)]
     for bank in (fewer, chosen):
         enough = has_enough(attack, bank)
         results.append(_each(attack.score(bank, fresh), fresh) if enough else np.full(2, np.nan))

@@ -30,7 +30,7 @@ def main() -> None:
     bank = with_population(synthetic_bank(64, 50_000, 2), 10_000)
     target = with_population(synthetic_bank(2, 50_000, 2, seed=1), 10_000).select([0])
     print("\n64 models × 50,000 examples × 2 queries, 10,000 of the population, a tuned")
-    print(f"{'mode':8} {'rmia s':>9} {'leave-one-out s':>16}")
+    print(f"{'mode':8} {'rmia s':>9} {'each shadow s':>16}")
     for mode in MODES:
         target_seconds, _ = timed(rmia, bank, target, mode)
         closed_seconds, _ = timed(rmia, bank, None, mode)

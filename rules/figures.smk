@@ -13,8 +13,8 @@ rule plot_roc:
             "roc",
             "ROC",
             """ROC curves of the study's first attack on logarithmic axes; those of defended models
-            are dashed. Lines: all shadow models attacked with each other (leave-one-out), or
-            the targets where shadows lack their defence, their scores in one ranking. Bands:
+            are dashed. Lines: all shadow models, each attacked with all others but its
+            complement, their scores in one ranking; of the targets where the title says so. Bands:
             the middle 80 % of the curves of single models. A point at a false-positive rate of
             0.1 % says which part of the members is found when one non-member in a thousand is
             wrongly accused.""",
@@ -41,7 +41,7 @@ rule plot_leakage:
             "leakage",
             """Performance of the study's first attack against sparsity (dense models lie at 0 %),
             or of each variant if some are defended. All shadow models attacked with each other,
-            pooled, or the targets where shadows lack their defence; bars are 95 % intervals of
+            pooled, or the targets where the title says so; bars are 95 % intervals of
             a two-way bootstrap over models and examples. The dotted line is an attack that
             guesses.""",
         ),
@@ -138,7 +138,7 @@ rule plot_attacks:
             "attacks-{dataset}-{architecture}-{variant}",
             "all attacks: {dataset}, {architecture}, {variant}",
             """ROC curves of all attacks on one configuration, on logarithmic axes: all shadow
-            models attacked with each other, or the targets where shadows lack their defence,
+            models attacked with each other, or the targets where the title says so,
             their scores in one ranking. The number in brackets is the AUC.""",
         ),
     log:
@@ -162,7 +162,7 @@ rule plot_heatmap:
             "heatmap",
             "attacks and variants",
             """AUC, and TPR at 1 % FPR, of every attack on every variant: all shadow models
-            attacked with each other, or the targets where shadows lack their defence, their
+            attacked with each other, or the targets where the title says so, their
             scores in one ranking.""",
         ),
     log:

@@ -187,8 +187,8 @@ def test_each_attack_needs_so_many_shadows_and_no_more(raw, read, faults, attack
         ]
 
 
-# Pairs take turns in validating on an example: of P pairs at most ⌈P·share⌉ do. So one of three does
-# at 0.2 to 0.3, two of four at 0.4 and 0.5, and LiRA online needs two that do not.
+# Pairs take turns in validating on an example: of P pairs at most ⌈P·share⌉ do. So one of three
+# does at 0.2 to 0.3, two of four at 0.4 and 0.5, and LiRA online needs two that do not.
 @pytest.mark.parametrize(("share", "enough"), [(0.2, 6), (0.25, 6), (0.3, 6), (0.4, 8), (0.5, 8)])
 def test_shadows_that_validate_on_an_example_do_not_count(raw, read, faults, share, enough):
     raw["studies"]["other"] |= {"models_per_job": 2, "attacks": ["lira_online"]}

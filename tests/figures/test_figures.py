@@ -120,6 +120,16 @@ def test_the_roc_has_a_panel_per_data_set_and_method_with_all_its_variants(
         assert (fpr[-1], tpr[-1]) == (1, 1)
 
 
+@pytest.mark.parametrize("kind", ["leakage", "tradeoff", "roc"])
+def test_variants_that_are_judged_by_targets_are_named(drawn, draw, defended_cells, kind):
+    draw(kind, defended_cells)
+    (figure,) = drawn
+    title = figure.get_suptitle().replace("\n", " ")
+    judged = next(cell for cell in defended_cells if cell.variant == "slim-0.7+ppb-4")
+    name = style.variant_title(Variant.parse(judged.variant))
+    assert title.endswith(f"judged by targets: {name}")
+
+
 def test_defended_variants_stand_beside_what_they_are_without_their_defence(
     drawn, draw, defended_cells
 ):

@@ -167,3 +167,23 @@ def test_panels_grow_with_the_texts_that_stand_with_them():
     assert below.get_figheight() > plain.get_figheight() + 0.1 * len(titles) / 2
     for figure in (plain, beside, below):
         style.plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("judged", "note"),
+    [
+        ([("a", "shadows"), ("b", "shadows")], ""),
+        ([("a", "targets"), ("b", "targets")], "\njudged by targets"),
+        ([("a", "shadows"), ("b", "targets"), ("b", "targets")], "\njudged by targets: b"),
+        (
+            [("a", "shadows_loo"), ("b", "targets"), ("c", "targets")],
+            "\njudged by shadows, left out one by one: a\njudged by targets: b, c",
+        ),
+        (
+            [(name, "targets") for name in "abcde"] + [("f", "shadows")],
+            "\njudged by targets: 5 of 6",
+        ),
+    ],
+)
+def test_titles_name_the_models_if_they_are_no_shadows(judged, note):
+    assert style.judges_note(judged) == note

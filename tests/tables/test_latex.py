@@ -47,3 +47,12 @@ def test_the_headline_is_that_of_the_first_adversary(paths):
     write_csv(paths[1], pd.concat([table, other]))
     _, shown = headline(*paths)
     assert shown["AUC"].tolist() == ["0.600 [0.550, 0.650]"] * 2
+
+
+def test_models_that_are_no_shadows_are_named(paths):
+    assert "judged by" not in headline(*paths)[1]
+    table = pd.read_csv(paths[1])
+    is_dense = table["variant"] == "dense"
+    table["target"] = table["target"].where(is_dense, "targets-pooled")
+    write_csv(paths[1], table)
+    assert headline(*paths)[1]["judged by"].tolist() == ["shadows", "targets"]

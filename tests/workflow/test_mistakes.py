@@ -120,3 +120,15 @@ def test_diverging_models_are_named_and_the_others_go_on(fresh):
         assert "input:" not in text
     assert (fresh.folder / good).exists()
     assert not (fresh.folder / bad).exists()
+
+
+def test_too_few_shadows_are_said_before_anything_runs(fresh):
+    config = copy.deepcopy(SMALL)
+    config["studies"]["small"] |= {"num_shadows": 4, "models_per_job": 2}
+    config["studies"]["other"] = copy.deepcopy(config["studies"]["small"])
+    fresh.configure(config)
+    for target in ((), ("small",), ("results/small/tables/summary.tex",)):
+        output = fresh.snakemake("--cores", "1", "--dry-run", "--quiet", "rules", "--", *target)
+        said = "studies.small.num_shadows: 4 are too few to be attacked with each other by "
+        assert output.count(said) == len(SMALL["studies"]["small"]["attacks"])
+        assert "studies.other" not in output

@@ -21,7 +21,12 @@ from shadowmill.scores.arrays import ARRAYS
 from shadowmill.scores.files import ModelScores, check_same_settings, read_scores
 from shadowmill.scores.health import converged
 
-JUDGES = ("shadows", "shadows_loo", "targets")
+JUDGES = {
+    "shadows": "shadows",
+    "shadows_loo": "shadows, left out one by one",
+    "targets": "targets",
+}
+"""Models that an attack can be judged by, and how a reader is told; see `judged_by`."""
 
 MIN_LEFT_OUT_ALONE = 32
 """With fewer shadows, each left out alone, noise has an AUC below ½ (docs/methods.md)."""

@@ -47,17 +47,30 @@ class Removal(NamedTuple):
 
     Attributes:
         complement_M: (M,) of ``ScoreBank``.
-        gone_MN: (M, N) bool, whether the side has one shadow less.
-        is_complement_MN: (M, N) bool, whether that is the complement, not the shadow itself.
+        is_own_MN: (M, N) bool, whether the side loses the shadow itself.
+        is_complement_MN: (M, N) bool, whether it loses the complement.
     """
 
     complement_M: NDArray[np.intp]
-    gone_MN: NDArray[np.bool_]
+    is_own_MN: NDArray[np.bool_]
     is_complement_MN: NDArray[np.bool_]
+
+    @property
+    def gone_MN(self) -> NDArray[np.bool_]:
+        """Whether the side has one shadow less."""
+        return self.is_own_MN | self.is_complement_MN
 
     def of(self, value_AMN: NDArray) -> NDArray:
         """The value (A, M, N) of the shadow that the side loses, anything where it loses none."""
         return np.where(self.is_complement_MN, value_AMN[:, self.complement_M], value_AMN)
+
+    def times(self, value_AMN: Float, factor_MN: Float) -> Float:
+        """The same times a factor, alike for a shadow and its complement; 0 if none is lost."""
+        product_AMN = value_AMN * (self.is_own_MN * factor_MN)
+        others_AMN = product_AMN.take(self.complement_M, axis=1)
+        others_AMN[:, self.complement_M == np.arange(len(self.complement_M))] = 0
+        others_AMN += product_AMN
+        return others_AMN
 
 
 def removal(side_MN: NDArray[np.bool_], complement_M: NDArray[np.intp]) -> Removal:
@@ -67,8 +80,7 @@ def removal(side_MN: NDArray[np.bool_], complement_M: NDArray[np.intp]) -> Remov
         side_MN: (M, N) bool, which shadows make up the side.
         complement_M: (M,) of ``ScoreBank``: never is a shadow on a side with its complement.
     """
-    is_complement_MN = side_MN[complement_M] & ~side_MN
-    return Removal(complement_M, side_MN | is_complement_MN, is_complement_MN)
+    return Removal(complement_M, side_MN, side_MN[complement_M] & ~side_MN)
 
 
 def compare(
@@ -100,7 +112,8 @@ def compare(
     count_N = weight_MN.sum(axis=0)
     mean_A1N = np.einsum("mn,amn->an", weight_MN, value_AMN)[:, None] / count_N
     residual_AMN = value_AMN - mean_A1N
-    total_A1N = np.einsum("mn,amn,amn->an", weight_MN, residual_AMN, residual_AMN)[:, None]
+    square_AMN = residual_AMN * residual_AMN
+    total_A1N = np.einsum("mn,amn->an", weight_MN, square_AMN)[:, None]
     removed = None if asking_ATN is not None else removal(side_MN, complement_M)
     if removed is None:
         left_TN = count_N[None]
@@ -109,12 +122,10 @@ def compare(
     else:
         asking_ATN = value_AMN
         left_TN = count_N - removed.gone_MN
-        lost_AMN = removed.of(residual_AMN)
-        moved_AMN = lost_AMN * (removed.gone_MN / left_TN)
-        deviation_ATN = residual_AMN + moved_AMN
-        # n/(n−1) is 1 + 1/(n−1).
-        square_AMN = np.multiply(lost_AMN, lost_AMN * removed.gone_MN + moved_AMN, out=lost_AMN)
-        sum_squares_ATN = np.subtract(total_A1N, square_AMN, out=square_AMN)
+        deviation_ATN = removed.times(residual_AMN, 1 / left_TN)
+        deviation_ATN += residual_AMN
+        lost_AMN = removed.times(square_AMN, count_N / left_TN)
+        sum_squares_ATN = np.subtract(total_A1N, lost_AMN, out=lost_AMN)
         _mend_cancelled(sum_squares_ATN, total_A1N, value_AMN, side_MN, removed)
     if location == "median":
         deviation_ATN = asking_ATN - side_quantile(value_AMN, side_MN, 0.5, removed)

@@ -142,11 +142,12 @@ def _best_thresholds(
     if complement_M is None:
         return np.array([_best_of_sorted(value_P, member_P)])
     model_P = np.nonzero(pair_MN)[0][order_P]
-    kept_MP = (
-        (model_P != model) & (model_P != complement)
-        for model, complement in enumerate(complement_M)
-    )
-    return np.array([_best_of_sorted(value_P[kept_P], member_P[kept_P]) for kept_P in kept_MP])
+    best_M = np.empty(len(value_MN))
+    for model, complement in enumerate(complement_M):
+        if model <= complement:
+            kept_P = (model_P != model) & (model_P != complement)
+            best_M[[model, complement]] = _best_of_sorted(value_P[kept_P], member_P[kept_P])
+    return best_M
 
 
 def _best_of_sorted(value_P: Float, member_P: NDArray[np.bool_]) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shadowmill.attacks import ATTACKS
-from shadowmill.attacks.run import read_attack
+from shadowmill.attacks.run import AttackScores, read_attack
 from shadowmill.figures import style
 from shadowmill.figures.roc import frame, step_roc
 from shadowmill.metrics.ranking import auc
@@ -25,7 +25,8 @@ def plot(cell: Cell, attack_paths: Mapping[str, str], outputs: Sequence[str]) ->
             panel can show, those with the largest AUC are drawn.
         outputs: files to write.
     """
-    rankings = {attack: _ranking(path) for attack, path in attack_paths.items()}
+    scores = {attack: read_attack(path) for attack, path in attack_paths.items()}
+    rankings = {attack: _ranking(each) for attack, each in scores.items()}
     areas = {attack: auc(*ranking) for attack, ranking in rankings.items()}
     shown, choice = style.strongest(areas)
     labels = {attack: f"{ATTACKS[attack].title} ({areas[attack]:.3f})" for attack in shown}
@@ -40,13 +41,14 @@ def plot(cell: Cell, attack_paths: Mapping[str, str], outputs: Sequence[str]) ->
     style.legend(figure, "beside")
     setting = style.setting_title(cell.dataset, cell.architecture)
     variant = style.variant_title(Variant.parse(cell.variant))
-    style.title(figure, f"{setting}, {variant}\n{choice}; in brackets: AUC")
+    note = style.judges_note([(ATTACKS[name].title, scores[name].judged_by) for name in shown])
+    style.title(figure, f"{setting}, {variant}\n{choice}; in brackets: AUC{note}")
     style.save(figure, outputs)
 
 
-def _ranking(path: str) -> tuple[np.ndarray, np.ndarray]:
+def _ranking(scores: AttackScores) -> tuple[np.ndarray, np.ndarray]:
     """Scores of all evaluated pairs of model and example, float64, and membership, bool."""
-    _, score_MN, roles_MN = read_attack(path).judged
+    _, score_MN, roles_MN = scores.judged
     member_MN, nonmember_MN = split(score_MN, roles_MN)
     used_MN = member_MN | nonmember_MN
     return score_MN[used_MN], member_MN[used_MN]

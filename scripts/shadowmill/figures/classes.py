@@ -68,7 +68,8 @@ def plot(per_class_path: str, data_paths: Mapping[str, str], outputs: Sequence[s
             panel.set_yticklabels(here)
         style.label_group(group, "AUC", style.setting_title(*setting))
     title = f"{attack}; bars: 95 % intervals; dotted: chance; sorted by the AUC under "
-    style.title(figure, title + style.variant_title(reference))
+    note = style.judges_of_variants(table)
+    style.title(figure, title + style.variant_title(reference) + note)
     style.save(figure, outputs)
 
 

@@ -221,8 +221,8 @@ def plot_epsilon(membership_path: str, attacks: Sequence[str], outputs: Sequence
         ArtefactError: the table cannot be read or has no variant with DP-SGD.
     """
     table = read_csv(membership_path)
-    pooled = table["target"].str.endswith(AGGREGATES["pooled"])
-    table = table[pooled & (table["metric"] == "auc") & table["attack"].isin(attacks)]
+    is_pooled = table["target"].str.endswith(AGGREGATES["pooled"])
+    table = table[is_pooled & (table["metric"] == "auc") & table["attack"].isin(attacks)]
     private = table[table["defense"] == "dp_sgd"]
     if private.empty:
         raise ArtefactError(
@@ -254,7 +254,8 @@ def plot_epsilon(membership_path: str, attacks: Sequence[str], outputs: Sequence
         _log_axis(panel, part["strength"].unique(), StrMethodFormatter("{x:g}"))
     style.label_group(axes[0], "ε", "AUC")
     style.legend(figure, "beside")
-    style.title(figure, f"Bars and bands: 95 % intervals{choice}")
+    note = style.judges_of_variants(private[private["attack"].isin(shown)])
+    style.title(figure, f"Bars and bands: 95 % intervals{choice}{note}")
     style.save(figure, outputs)
 
 

@@ -42,7 +42,8 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
                 chance=_chance(metric),
             )
             panel.set_title(style.setting_title(*setting))
-    _finish(figure, table, f"{ATTACKS[attack].title}; bars: 95 % intervals; dotted: chance")
+    title = f"{ATTACKS[attack].title}; bars: 95 % intervals; dotted: chance"
+    _finish(figure, table, title + style.judges_of_variants(table))
     style.save(figure, outputs)
 
 
@@ -99,7 +100,8 @@ def plot_tradeoff(
             xlabel="test accuracy", ylabel="AUC of the attack", title=style.setting_title(*setting)
         )
     style.legend(figure, "beside")
-    figure.suptitle(f"{ATTACKS[attack].title}; better: lower right", fontsize=9)
+    title = f"{ATTACKS[attack].title}; better: lower right"
+    style.title(figure, title + style.judges_of_variants(leakage))
     style.save(figure, outputs)
 
 
@@ -152,7 +154,7 @@ def _finish(figure: Figure, table: pd.DataFrame, title: str) -> None:
     """Title and legend of panels that `_draw` has filled; rows are their own legend."""
     if not _is_defended(table):
         style.legend(figure, "beside")
-    figure.suptitle(title, fontsize=9)
+    style.title(figure, title)
 
 
 def _draw(

@@ -13,7 +13,7 @@ from shadowmill.attacks import ATTACKS
 from shadowmill.figures import style
 from shadowmill.names import Variant
 from shadowmill.tables import read_csv
-from shadowmill.tables.membership import AGGREGATES
+from shadowmill.tables.membership import AGGREGATES, judges
 
 # What a number looks like, and what it is multiplied by.
 _METRICS = {"auc": ("AUC", ".3f", 1), "tpr_at_fpr_0.01": ("TPR at 1 % FPR, %", ".1f", 100)}
@@ -57,7 +57,9 @@ def plot(membership_path: str, outputs: Sequence[str]) -> None:
             panel.set_title(f"{style.setting_title(*setting)}\n{title}")
             panel.set_xticks(range(len(columns)), columns, rotation=90)
             panel.set_yticks(range(len(rows)), rows)
-    style.title(figure, "All models in one ranking; –: undefined, or not attacked so")
+    named = (f"{row.attack} on {row.variant}" for row in table.itertuples())
+    note = style.judges_note(list(zip(named, judges(table), strict=True)))
+    style.title(figure, f"All models in one ranking; –: undefined, or not attacked so{note}")
     style.save(figure, outputs)
 
 

@@ -55,7 +55,11 @@ def plot(
         style.label_group(group, "false-positive rate", "true-positive rate")
     style.legend(figure, "below")
     title = f"{ATTACKS[attack].title}; bands: 10–90 % of models"
-    figure.suptitle(title + _health_note(health_path), fontsize=9)
+    judges = [
+        (style.variant_title(Variant.parse(cell.variant)), read_attack(path).judged_by)
+        for cell, path in attack_paths.items()
+    ]
+    style.title(figure, title + style.judges_note(judges) + _health_note(health_path))
     style.save(figure, outputs)
 
 

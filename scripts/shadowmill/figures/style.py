@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
@@ -17,10 +18,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
+from shadowmill.attacks.run import JUDGES
 from shadowmill.data import DATASETS
 from shadowmill.defenses import DEFENSES
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
+from shadowmill.tables.membership import judges
 
 _PANEL_INCHES = (3.0, 2.7)
 _LINE_INCHES = 0.18  # of a legend, and between rows of an axis
@@ -49,6 +52,7 @@ _DASHES = (
     (0, (2.5, 2.5)),
     (0, (9, 1.5, 3, 1.5)),
 )
+_MAX_NAMED = 4  # in a line of a title
 _MAX_ATTACKS = 10  # in one panel; more cannot be told apart
 
 CHANCE = {"color": "#888888", "lw": 0.8, "ls": ":", "label": "chance"}
@@ -243,6 +247,29 @@ def title(figure: Figure, text: str) -> None:
     lines = [part for line in text.split("\n") for part in wrap(line, characters)]
     figure.suptitle("\n".join(lines), fontsize=9)
     figure.set_figheight(figure.get_figheight() + _LINE_INCHES * (len(lines) - 1))
+
+
+def judges_note(judged: Sequence[tuple[str, str]]) -> str:
+    """Say of which models a figure is, as one more line of its title; nothing if of shadows.
+
+    Args:
+        judged: what is drawn, for example a variant, and the models it is judged by, of `JUDGES`.
+    """
+    names = {name for name, _ in judged}
+    lines = []
+    for judge in set(JUDGES) - {"shadows"}:
+        of = list(dict.fromkeys(name for name, its_judge in judged if its_judge == judge))
+        if of:
+            which = ", ".join(of) if len(of) <= _MAX_NAMED else f"{len(of)} of {len(names)}"
+            which = "" if len(of) == len(names) else f": {which}"
+            lines.append(f"\njudged by {JUDGES[judge]}{which}")
+    return "".join(sorted(lines))
+
+
+def judges_of_variants(table: pd.DataFrame) -> str:
+    """The same of rows on all models at once, by `variant`."""
+    titles = (variant_title(Variant.parse(name)) for name in table["variant"])
+    return judges_note(list(zip(titles, judges(table), strict=True)))
 
 
 def legend(figure: Figure, place: str) -> None:

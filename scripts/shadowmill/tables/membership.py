@@ -32,6 +32,11 @@ def pooled(table: pd.DataFrame, attack: str) -> pd.DataFrame:
     return table[chosen & table["target"].str.endswith(AGGREGATES["pooled"])]
 
 
+def judges(rows: pd.DataFrame) -> pd.Series:
+    """Which models each row on all models at once is of, one of `JUDGES`."""
+    return rows["target"].str.rpartition("-")[0]
+
+
 def single_models(table: pd.DataFrame) -> pd.DataFrame:
     """The rows on one model each, of all attacks."""
     return table[~table["target"].str.endswith(tuple(AGGREGATES.values()))]
@@ -54,9 +59,9 @@ def split(scores_MN: np.ndarray, roles_MN: np.ndarray) -> tuple[np.ndarray, np.n
 def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
     """Write the rows of one attack on one configuration.
 
-    Targets have the metrics and intervals of `shadowmill.metrics.evaluation`. Shadows attacked
-    with each other have a two-way bootstrap over models × examples of the AUC and the TPRs; if
-    they lack the targets' defence, the targets take their place. A TPR at an FPR below one in the
+    Targets have the metrics and intervals of `shadowmill.metrics.evaluation`. The models that the
+    attack is judged by, see `shadowmill.attacks.run.judged_by`, have a two-way bootstrap over
+    models × examples of the AUC and the TPRs. A TPR at an FPR below one in the
     number of non-members is undefined; its value is left empty. `false_positives` is the count
     behind a TPR, the smallest of any model in rows of means, and empty for other metrics.
 

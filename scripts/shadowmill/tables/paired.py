@@ -39,8 +39,8 @@ def reference_of(cell: Cell) -> Cell | None:
 def tabulate(cells: Sequence[Cell], attack: str, attack_paths: Sequence[str], output: str) -> None:
     """Write the differences of a study: value of the variant minus value of its reference.
 
-    A positive difference means that the variant leaks more. The models compared are the shadows
-    attacked with each other; where those of either side lack their targets' defence, the targets.
+    A positive difference means that the variant leaks more. The models compared are those that the
+    attack is judged by; the targets if it is on either side.
     Intervals and p-values are of a bootstrap that draws the same models and examples for both;
     `p_holm` is adjusted over all rows of the table. Variants whose reference is not in the study
     have no rows.

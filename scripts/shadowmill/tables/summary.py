@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from shadowmill.attacks.run import JUDGES
 from shadowmill.tables import read_csv
-from shadowmill.tables.membership import pooled
+from shadowmill.tables.membership import judges, pooled
 
 
 def summarise(training_path: str, membership_path: str) -> str:
@@ -16,8 +17,8 @@ def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFram
     """The main numbers of a study, one row per configuration.
 
     Test accuracy is the mean over all models. The attack is the study's first; its numbers are of
-    all shadows attacked with each other, pooled, or of the targets where the shadows lack their
-    defence, with 95 % intervals over models × examples.
+    the models that it is judged by, pooled, with 95 % intervals over models × examples. `judged by`
+    says which, unless they are shadows attacked without their complements throughout.
 
     Args:
         training_path: training_results.csv.
@@ -40,11 +41,14 @@ def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFram
     for key, rows in pooled(membership, attack).groupby(cells, sort=False):
         by_metric = rows.set_index("metric")
         line = dict(zip(cells, key, strict=True)) | {"test accuracy": f"{accuracy[key]:.1%}"}
+        line["judged by"] = JUDGES[judges(rows).iloc[0]]
         for metric, title in columns.items():
             line[title] = _estimate(by_metric.loc[metric], as_percentage=metric != "auc")
         lines.append(line)
     table = pd.DataFrame(lines)
     constant = [name for name in ("dataset", "architecture") if table[name].nunique() == 1]
+    if set(table["judged by"]) == {JUDGES["shadows"]}:
+        constant.append("judged by")
     return attack, table.drop(columns=constant)
 
 
