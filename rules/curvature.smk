@@ -171,9 +171,8 @@ rule plot_epsilon:
             "epsilon",
             "privacy budget",
             """Attack performance against the privacy budget of DP-SGD with 95 % intervals, with
-            shadows that were trained with DP-SGD too (these attacked with each other, which
-            with fewer than 32 shadows lies below one half without any signal) and without it
-            (the targets).""",
+            shadows that were trained with DP-SGD too (these attacked with each other) and
+            without it (the targets).""",
             of=lambda study: of_cells(study.cells if study.privacy_budgets else ()),
             needs="a variant with dp_sgd whose strength is epsilon",
         ),

@@ -81,8 +81,23 @@ def test_values_are_the_plain_metrics():
 def test_constant_scores():
     _, member_MN = case(5, 60)
     result = two_way_bootstrap(np.zeros((5, 60)), member_MN, FPRS, 20, seed=0)
+    # None is found, of the n examples that are members of some model: 0.025 = (1 - p)^n.
+    members = member_MN.any(axis=0).sum()
+    assert 50 < members < 60
+    limit = pytest.approx(1 - 0.025 ** (1 / members))
     for (name, _), estimate in result.items():
-        assert estimate == ((0.5,) * 3 if name == "auc" else (0,) * 3)
+        assert estimate == ((0.5,) * 3 if name == "auc" else (0, 0, limit))
+
+
+def test_a_rate_of_one_has_an_interval():
+    _, member_MN = case(5, 60)
+    member_MN[:, :10] = True
+    members, nonmembers = (role_MN.any(axis=0).sum() for role_MN in (member_MN, ~member_MN))
+    assert nonmembers < members
+    result = two_way_bootstrap(member_MN.astype(float), member_MN, [0.1], 20, seed=0)
+    for (name, _), estimate in result.items():
+        trials = nonmembers if name == "auc" else members
+        assert estimate == (1, pytest.approx(0.025 ** (1 / trials)), 1)
 
 
 def test_seed_decides():

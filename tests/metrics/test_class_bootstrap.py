@@ -38,7 +38,8 @@ def test_a_single_class_is_the_whole_pool():
     pooled = two_way_bootstrap(scores_MN, member_MN, FPRS, 20, seed=3)
     for name in ("auc", "tpr_at_fpr_0.1"):
         assert classes[name, 7] == pooled[name, "pooled"]
-    assert np.isnan(disparity["auc"]).all()
+    assert np.isnan(disparity["auc"][:2]).all()
+    assert disparity["auc"].left_out == ()
 
 
 def test_unequal_classes_are_told_apart_and_equal_ones_are_not():
@@ -58,7 +59,7 @@ def test_names_and_order_of_classes_change_nothing():
     classes, disparity = class_bootstrap(scores_MN, member_MN, labels_N, FPRS, 20, seed=0)
     renamed, same = class_bootstrap(scores_MN, member_MN, 10 - labels_N, FPRS, 20, seed=0)
     for name, found in same.items():
-        assert found == pytest.approx(disparity[name], nan_ok=True)
+        assert found[:2] == pytest.approx(disparity[name][:2], nan_ok=True)
     for (name, label), estimate in classes.items():
         assert renamed[name, 10 - label] == pytest.approx(estimate, nan_ok=True)
 
@@ -72,7 +73,22 @@ def test_a_class_without_members_or_too_small_for_an_fpr_has_no_value():
     assert np.isnan(classes["tpr_at_fpr_0.01", 0]).all()
     values = classes["auc", 0].value, classes["auc", 2].value
     assert disparity["auc"].value == pytest.approx(max(values) - min(values))
-    assert np.isnan(disparity["tpr_at_fpr_0.01"]).all()
+    assert disparity["auc"].left_out == (1,)
+    assert np.isnan(disparity["tpr_at_fpr_0.01"][:2]).all()
+    assert disparity["tpr_at_fpr_0.01"].left_out == (0, 1, 2)
+
+
+def test_classes_of_a_few_examples_do_not_count_as_different():
+    scores_MN, member_MN, labels_N = case([0, 0, 9], per_class=30)
+    few_N = np.flatnonzero(labels_N == 2)[4:]
+    member_MN, nonmember_MN = member_MN.copy(), ~member_MN
+    member_MN[:, few_N] = nonmember_MN[:, few_N] = False
+    classes, disparity = class_bootstrap(
+        scores_MN, member_MN, labels_N, [0.1], 20, seed=0, nonmember_MN=nonmember_MN
+    )
+    assert classes["auc", 2].value > 0.9
+    assert disparity["auc"].value == abs(classes["auc", 0].value - classes["auc", 1].value)
+    assert disparity["auc"].left_out == (2,)
 
 
 def test_pairs_that_are_neither_are_left_out():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from shadowmill.metrics.intervals import auc_interval, clopper_pearson
-from shadowmill.metrics.ranking import auc
+from shadowmill.metrics.intervals import auc_interval, clopper_pearson, tpr_interval
+from shadowmill.metrics.ranking import auc, tpr_at_fpr
 
 
 def test_clopper_pearson_known_value():
@@ -86,3 +86,87 @@ def test_two_of_each_are_enough_for_an_interval():
     low, high = auc_interval(np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False]))
     assert low == pytest.approx(0.75 - norm.ppf(0.975) * np.sqrt(1 / 16 + 1 / 16))
     assert high == 1
+
+
+def slow_tpr_interval(scores, member, fpr, confidence):
+    """Draw what is not known: non-members beyond the threshold, and the members' rate there."""
+    rng = np.random.default_rng(0)
+    falling = np.sort(scores[~member])[::-1]
+    into, num_members, low, high = scores[member], int(member.sum()), [], []
+    for count in rng.binomial(len(falling), fpr, 100_000):
+        found = np.sum(into > falling[count]) if count < len(falling) else num_members
+        fewer = np.sum(into > falling[count - 1]) if count else 0
+        low.append(rng.beta(fewer, num_members - fewer + 1) if fewer else 0)
+        high.append(rng.beta(found + 1, num_members - found) if found < num_members else 1)
+    tail = (1 - confidence) / 2
+    return np.quantile(low, tail), np.quantile(high, 1 - tail)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("members", "nonmembers", "fpr", "confidence", "decimals"),
+    [
+        (60, 80, 0.1, 0.95, 9),
+        (200, 100, 0.01, 0.9, 9),
+        (50, 300, 0.2, 0.95, 1),
+        (5, 9, 0.5, 0.8, 1),
+    ],
+)
+def test_tpr_interval_against_slow(members, nonmembers, fpr, confidence, decimals):
+    rng = np.random.default_rng(members)
+    member = np.arange(members + nonmembers) < members
+    scores = np.round(rng.normal(size=len(member)) + 0.8 * member, decimals)
+    expected = slow_tpr_interval(scores, member, fpr, confidence)
+    assert tpr_interval(scores, member, fpr, confidence) == pytest.approx(expected, abs=0.006)
+    found = tpr_at_fpr(scores, member, fpr)
+    assert expected[0] <= found <= expected[1]
+
+
+def test_tpr_interval_by_hand():
+    # One non-member: with a chance of ½ each none or it is beyond the threshold. Of two members
+    # one is above it. Low: none found half of the time. High: one of two, or both: 1 with ½.
+    scores, member = np.array([2.0, 0, 1]), np.array([True, True, False])
+    assert tpr_interval(scores, member, 0.5, 0.9) == (0, 1)
+    # At a true rate of 0.01 it is below with 0.99: found + 1 = 2 of 2, P[Beta(2, 1) > p] = 1 - p²,
+    # so that 0.99 (1 - p²) + 0.01 = 0.05.
+    low, high = tpr_interval(scores, member, 0.01, 0.9)
+    assert (low, high) == (0, pytest.approx((1 - 0.04 / 0.99) ** 0.5))
+    # All members beyond all of many non-members.
+    far = np.r_[np.full(40, 9.0), np.zeros(1000)], np.arange(1040) < 40
+    low, high = tpr_interval(*far, 0.1)
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 40), rel=1e-6), 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("allowed", [1, 5, 25])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_tpr_interval_covers_the_rate_at_the_true_threshold(allowed, shift):
+    rng = np.random.default_rng(allowed)
+    fpr, nonmembers, draws = 0.05, 20 * allowed, 400
+    member = np.arange(2 * nonmembers) < nonmembers
+    true = norm.sf(norm.isf(fpr) - shift)
+    covered = at_the_threshold_found = 0
+    for _ in range(draws):
+        scores = rng.normal(size=len(member)) + shift * member
+        low, high = tpr_interval(scores, member, fpr)
+        covered += low <= true <= high
+        found = round(tpr_at_fpr(scores, member, fpr) * nonmembers)
+        low, high = clopper_pearson(found, nonmembers)
+        at_the_threshold_found += low <= true <= high
+    assert covered >= 0.94 * draws
+    assert at_the_threshold_found < 0.9 * draws
+
+
+def test_tpr_interval_of_scores_that_tie_is_at_a_threshold_that_there_is():
+    # Half of both have the one score, half the other: at 1 % nothing can be found, and is known.
+    member = np.arange(2000) < 1000
+    scores = (np.arange(2000) % 2).astype(float)
+    assert tpr_interval(scores, member, 0.01) == (0, pytest.approx(1 - 0.025 ** (1 / 1000)))
+
+
+def test_an_auc_of_one_has_an_interval():
+    member = np.arange(50) < 20
+    limit = pytest.approx(0.025 ** (1 / 20))
+    assert auc_interval(member.astype(float), member) == (limit, 1)
+    low, high = auc_interval(-member.astype(float), member)
+    assert (low, 1 - high) == (0, limit)

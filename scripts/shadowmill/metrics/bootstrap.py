@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.metrics.intervals import bootstrap_limits
+from shadowmill.metrics.intervals import bootstrap_limits, border_limits
 from shadowmill.metrics.resampling import MeanOverModels, Pooled, resample, statistic_names
 
 Float = NDArray[np.float64]
@@ -46,10 +46,22 @@ class Difference(NamedTuple):
 
 
 class Disparity(NamedTuple):
-    """The range of a statistic over the classes, and the p-value of classes that are alike."""
+    """The range of a statistic over the classes, and the p-value of classes that are alike.
+
+    Attributes:
+        value: NaN, like the p-value, with fewer than two classes that count.
+        p_value: Of classes that are alike.
+        left_out: Classes that do not count: they have fewer than ``MIN_CLASS_SIZE`` examples, or
+            no value.
+    """
 
     value: float
     p_value: float
+    left_out: tuple[int, ...]
+
+
+MIN_CLASS_SIZE = 5
+"""Of classes of one example, noise is called different in one study of ten (docs/methods.md)."""
 
 
 def two_way_bootstrap(
@@ -88,7 +100,8 @@ def two_way_bootstrap(
     _require_valid(scores_MN, member_MN, nonmember_MN)
     measures = [of(scores_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
-    low_JS, high_JS, _ = _spread(value_JS, value_RJS, confidence, least=0)
+    trials_JS = np.tile(_trials(member_MN, nonmember_MN, len(fprs)), (len(measures), 1))
+    low_JS, high_JS = _rate_limits(value_JS, value_RJS, confidence, trials_JS)
     return {
         (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
         for j, aggregate in enumerate(_AGGREGATES)
@@ -142,9 +155,15 @@ def paired_bootstrap(
         measures += [of(each_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
     value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
     half = len(_AGGREGATES)
+    trials_S = _trials(member_MN, nonmember_MN, len(fprs))
+    at_border_JS = (value_JS[:half] == value_JS[half:]) & np.isin(value_JS[:half], (0, 1))
     value_JS = value_JS[:half] - value_JS[half:]
     value_RJS = value_RJS[:, :half] - value_RJS[:, half:]
     low_JS, high_JS, error_JS = _spread(value_JS, value_RJS, confidence, least=-1)
+    # Two rates that are both 0, or both 1, in all replicates: as far apart as either may be.
+    slack_S = np.array([border_limits(0, int(trials), confidence)[1] for trials in trials_S])
+    slack_JS = np.where(at_border_JS & (error_JS == 0), slack_S, 0)
+    low_JS, high_JS = low_JS - slack_JS, high_JS + slack_JS
     # The smallest positive number in place of no spread at all: 0 / 0 must be 0, not NaN.
     p_JS = 2 * ndtr(-np.abs(value_JS) / np.maximum(error_JS, np.finfo(np.float64).tiny))
     parts = (value_JS, low_JS, high_JS, p_JS)
@@ -168,7 +187,8 @@ def class_bootstrap(
     """Bootstrap AUC and TPR of each class, and how far the classes lie apart.
 
     Each class is one ranking of its pairs of all models. Disparity is the largest value of any
-    class minus the smallest; classes without a value are left out. It is positive even where all
+    class minus the smallest; classes without a value, or with fewer than ``MIN_CLASS_SIZE``
+    examples, are left out. It is positive even where all
     classes are equally exposed, so it is compared with what chance makes of equal classes: its
     p-value is the share of replicates, the data counted as one of them, in which the classes'
     deviations from their own values range as far (Davison and Hinkley 1997, "Bootstrap methods
@@ -187,8 +207,8 @@ def class_bootstrap(
     Returns:
         classes: An estimate for each (statistic, label). A TPR is NaN where the FPR is below
             1 / non-members of the class, an AUC where the class lacks members or non-members.
-        disparity: For each statistic; NaN with fewer than two classes that have a value. No
-            interval is given: the resampled range is biased upwards.
+        disparity: For each statistic. No interval is given: the resampled range is biased
+            upwards.
 
     Raises:
         ValueError: as ``two_way_bootstrap``, or labels of another shape.
@@ -206,17 +226,44 @@ def class_bootstrap(
         for c in classes_C
     ]
     value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed)
-    low_CS, high_CS, _ = _spread(value_CS, value_RCS, confidence, least=0)
+    trials_CS = np.stack(
+        [
+            _trials(member_MN[:, labels_N == c], nonmember_MN[:, labels_N == c], len(fprs))
+            for c in classes_C
+        ]
+    )
+    low_CS, high_CS = _rate_limits(value_CS, value_RCS, confidence, trials_CS)
     names = statistic_names(fprs)
     classes = {
         (name, int(label)): Estimate(*(float(part[c, s]) for part in (value_CS, low_CS, high_CS)))
         for c, label in enumerate(classes_C)
         for s, name in enumerate(names)
     }
-    disparity = {
-        name: _disparity(value_CS[:, s], value_RCS[:, :, s]) for s, name in enumerate(names)
-    }
+    takes_part_N = (member_MN | nonmember_MN).any(axis=0)
+    is_large_C = np.array([takes_part_N[labels_N == c].sum() >= MIN_CLASS_SIZE for c in classes_C])
+    disparity = {}
+    for s, name in enumerate(names):
+        counts_C = is_large_C & ~np.isnan(value_CS[:, s])
+        found = _disparity(value_CS[counts_C, s], value_RCS[:, counts_C, s])
+        disparity[name] = Disparity(*found, tuple(classes_C[~counts_C].tolist()))
     return classes, disparity
+
+
+def _trials(member_MN: Bool, nonmember_MN: Bool, num_tprs: int) -> NDArray[np.intp]:
+    """Independent trials (S,) behind each statistic at least: examples, whatever the models."""
+    members, nonmembers = (int(role_MN.any(axis=0).sum()) for role_MN in (member_MN, nonmember_MN))
+    return np.array([min(members, nonmembers), *([members] * num_tprs)])
+
+
+def _rate_limits(
+    value_JS: Float, value_RJS: Float, confidence: float, trials_JS: NDArray[np.intp]
+) -> tuple[Float, Float]:
+    """Limits of rates: those of the replicates, and of a rate of 0 or 1 no closer than allowed."""
+    low_JS, high_JS, _ = _spread(value_JS, value_RJS, confidence, least=0)
+    for at in zip(*np.nonzero((value_JS == 0) | (value_JS == 1)), strict=True):
+        low, high = border_limits(value_JS[at], int(trials_JS[at]), confidence)
+        low_JS[at], high_JS[at] = min(low_JS[at], low), max(high_JS[at], high)
+    return low_JS, high_JS
 
 
 def _spread(
@@ -232,16 +279,15 @@ def _spread(
     return tuple(spread_3JS)
 
 
-def _disparity(value_C: Float, value_RC: Float) -> Disparity:
-    defined_C = ~np.isnan(value_C)
-    if defined_C.sum() < 2:
-        return Disparity(np.nan, np.nan)
-    value_RD = value_RC[:, defined_C]
-    deviation_RD = value_RD - np.nanmean(value_RD, axis=0)
-    range_R = np.nanmax(deviation_RD, axis=1) - np.nanmin(deviation_RD, axis=1)
-    disparity = np.ptp(value_C[defined_C])
+def _disparity(value_C: Float, value_RC: Float) -> tuple[float, float]:
+    """Range, and p-value of classes that are alike."""
+    if len(value_C) < 2:
+        return np.nan, np.nan
+    deviation_RC = value_RC - np.nanmean(value_RC, axis=0)
+    range_R = np.nanmax(deviation_RC, axis=1) - np.nanmin(deviation_RC, axis=1)
+    disparity = np.ptp(value_C)
     p_value = (1 + np.sum(range_R >= disparity)) / (1 + len(range_R))
-    return Disparity(float(disparity), float(p_value))
+    return float(disparity), float(p_value)
 
 
 def _require_valid(scores_MN: Float, member_MN: Bool, nonmember_MN: Bool) -> None:

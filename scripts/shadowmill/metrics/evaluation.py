@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.metrics.confusion import Confusion, confusion
-from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, clopper_pearson
+from shadowmill.metrics.intervals import (
+    auc_interval,
+    balanced_accuracy_interval,
+    clopper_pearson,
+    tpr_interval,
+)
 from shadowmill.metrics.ranking import (
     allowed_false_positives,
     auc,
@@ -96,7 +101,7 @@ def evaluate(
     """Compute every metric of one target.
 
     Metrics that need no threshold, or make their own: ``auc`` (interval of DeLong),
-    ``tpr_at_fpr_0.01`` and so on (Clopper–Pearson at the threshold found; undefined at an FPR below
+    ``tpr_at_fpr_0.01`` and so on (interval of ``tpr_interval``; undefined at an FPR below
     1 / non-members), ``balanced_accuracy_oracle``. At the shadows' best threshold:
     ``balanced_accuracy``, ``accuracy``, ``precision``, ``recall``, ``f1``, ``advantage`` and
     ``ppv_at_prior_0.01`` and so on. At the shadows' threshold for a nominal FPR:
@@ -134,7 +139,7 @@ def _tpr(
         return Measurement(metric, np.nan)
     _, found, false_positives = operating_point(scores, member, fpr)
     members = len(member) - nonmembers
-    limits = clopper_pearson(found, members, CONFIDENCE)
+    limits = tpr_interval(scores, member, fpr, CONFIDENCE)
     return Measurement(metric, found / members, *limits, false_positives)
 
 

@@ -6,7 +6,9 @@ Legend: P members, Q non-members.
 import numpy as np
 from numpy.typing import NDArray
 
-from shadowmill.metrics.ranking import auc
+from shadowmill.metrics.ranking import auc, require_ranking
+
+_NEGLIGIBLE = 1e-12
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -39,6 +41,62 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     return float(low), float(high)
 
 
+def tpr_interval(
+    scores: NDArray[np.floating], member: NDArray[np.bool_], fpr: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of the TPR of one target at a false-positive rate.
+
+    What is estimated is the TPR at the laxest threshold whose *true* FPR is not above `fpr`. That
+    threshold is not known. U ~ Bin(Q, fpr) of the Q non-members at hand reach it, so that, given
+    U = u, it lies between the u-th and the next of their scores, where as many members are found
+    as with u − 1 and with u false positives allowed. The limits are those of Clopper and Pearson
+    with these numbers, whose tails are averaged over U. No form of the distribution of the scores
+    is assumed. Where few false positives are allowed the interval is wide, and its lower limit 0:
+    then next to nothing is known of the threshold.
+
+    Coverage is measured in docs/methods.md, by benchmarks/intervals.py.
+
+    Args:
+        scores: (P + Q,) float, higher = more likely a member.
+        member: (P + Q,) bool.
+        fpr: Between 0 and 1.
+        confidence: Coverage, between 0 and 1.
+
+    Returns:
+        Lower and upper limit, in [0, 1].
+
+    Raises:
+        ValueError: as ``auc``.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import bdtr, betainc
+
+    require_ranking(scores, member)
+    in_P, falling_Q = np.sort(scores[member]), -np.sort(-scores[~member])
+    num_members, num_nonmembers = len(in_P), len(falling_Q)
+    # Members above the (u + 1)-th non-member: found with u false positives allowed.
+    found_U = num_members - in_P.searchsorted(falling_Q, side="right")
+    found_U = np.append(found_U, num_members)
+    below_U = np.append(0, found_U[:-1])
+    chance_U = np.diff(bdtr(np.arange(num_nonmembers + 1), num_nonmembers, fpr), prepend=0)
+    likely_U = chance_U > _NEGLIGIBLE
+    chance_U, found_U, below_U = (part[likely_U] for part in (chance_U, found_U, below_U))
+    tail = (1 - confidence) / 2
+
+    def excess_below(rate: float) -> float:
+        below = betainc(np.maximum(below_U, 1), num_members - below_U + 1, rate)
+        return chance_U @ np.where(below_U, below, 1) - tail
+
+    def excess_above(rate: float) -> float:
+        missed_U = num_members - found_U
+        above = betainc(np.maximum(missed_U, 1), found_U + 1, 1 - rate)
+        return chance_U @ np.where(missed_U, above, 1) - tail
+
+    low = 0.0 if excess_below(0) > 0 else brentq(excess_below, 0, 1)
+    high = 1.0 if excess_above(1) > 0 else brentq(excess_above, 0, 1)
+    return float(low), float(high)
+
+
 def auc_interval(
     scores: NDArray[np.floating], member: NDArray[np.bool_], confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -46,7 +104,8 @@ def auc_interval(
 
     Variance by DeLong et al. (1988), Biometrics 44, 837–845, Equations 5 and 6, with the
     placements found by sorting in O(N log N) as in Sun & Xu (2014), IEEE SPL 21, 1389–1393.
-    Its width vanishes when members and non-members do not overlap at all.
+    Where members and non-members do not overlap at all, its width would vanish; see
+    ``border_limits``.
 
     Args:
         scores: (P + Q,) float, higher = more likely a member.
@@ -72,7 +131,23 @@ def auc_interval(
     variance_in = _share_below(in_P, out_Q).var(ddof=1) / len(in_P)
     variance_out = _share_below(out_Q, in_P).var(ddof=1) / len(out_Q)
     margin = float(ndtri(1 - tail) * np.sqrt(variance_in + variance_out))
+    if estimate in (0, 1):
+        return border_limits(estimate, min(len(in_P), len(out_Q)), confidence)
     return max(0.0, estimate - margin), min(1.0, estimate + margin)
+
+
+def border_limits(rate: float, trials: int, confidence: float) -> tuple[float, float]:
+    """Interval of a rate of 0 or 1, where resampling and variances see no spread at all.
+
+    That of Clopper and Pearson for as many independent trials as there are at least: examples of
+    the kind that there are fewer of. For an AUC a trial is a member and a non-member of its own.
+
+    Args:
+        rate: 0 or 1.
+        trials: At least 1.
+        confidence: Coverage, between 0 and 1.
+    """
+    return clopper_pearson(trials if rate else 0, trials, confidence)
 
 
 def _share_below(values: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:

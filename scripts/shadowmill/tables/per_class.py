@@ -11,7 +11,7 @@ import pandas as pd
 
 from shadowmill.attacks.run import AttackScores, read_attack
 from shadowmill.data import store
-from shadowmill.metrics.bootstrap import class_bootstrap
+from shadowmill.metrics.bootstrap import MIN_CLASS_SIZE, Disparity, class_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE
 from shadowmill.metrics.multiplicity import holm
 from shadowmill.names import Cell
@@ -21,7 +21,7 @@ from shadowmill.tables.membership import AGGREGATES, REPLICATES, split
 FPRS = (0.1, 0.01)
 
 _COLUMNS = ["attack", "adversary", "target", "class", "metric", "value", "ci_low", "ci_high"]
-_COLUMNS += ["num_members", "num_nonmembers", "p_value"]
+_COLUMNS += ["num_members", "num_nonmembers", "p_value", "note"]
 
 
 def tabulate(cell: Cell, attack: str, data_path: str, attack_path: str, output: str) -> None:
@@ -30,7 +30,7 @@ def tabulate(cell: Cell, attack: str, data_path: str, attack_path: str, output: 
     Each class is one ranking of its examples in all models, with thresholds of its own. Rows of
     `auc_disparity` and so on have no class: they are the largest value of any class minus the
     smallest, with the p-value of classes that are all alike
-    (`shadowmill.metrics.bootstrap.class_bootstrap`).
+    (`shadowmill.metrics.bootstrap.class_bootstrap`); `note` names classes that it is not of.
 
     Args:
         cell: the configuration.
@@ -88,6 +88,7 @@ def _rows(scores: AttackScores, labels_N: np.ndarray) -> Iterator[dict[str, Any]
             "num_members": int(member_MN[:, labels_N == label].sum()),
             "num_nonmembers": int(nonmember_MN[:, labels_N == label].sum()),
             "p_value": np.nan,
+            "note": None,
         }
     for metric, found in disparity.items():
         yield {
@@ -100,4 +101,13 @@ def _rows(scores: AttackScores, labels_N: np.ndarray) -> Iterator[dict[str, Any]
             "num_members": int(member_MN.sum()),
             "num_nonmembers": int(nonmember_MN.sum()),
             "p_value": found.p_value,
+            "note": _note(found),
         }
+
+
+def _note(found: Disparity) -> str | None:
+    """Which classes a disparity is not of."""
+    if not found.left_out:
+        return None
+    left_out = ", ".join(map(str, found.left_out))
+    return f"without {left_out}: fewer than {MIN_CLASS_SIZE} examples, or undefined"
