@@ -167,12 +167,27 @@ def who_attacks(wildcards):
     return "shared" if is_shared else wildcards.adversary
 
 
-def adversary_scores(wildcards):
+def adversary_scores(wildcards, adversary=None):
     """Score files of the shadows that an adversary attacks a configuration with."""
     study = study_of(wildcards)
-    variant = study.shadow_variant(wildcards.variant, wildcards.adversary)
+    adversary = adversary or wildcards.adversary
+    variant = study.shadow_variant(wildcards.variant, adversary)
     return files_of_scores(
         wildcards, study.shadow_blocks, study=study.shadow_study, variant=variant
+    )
+
+
+def first_adversary_scores(wildcards):
+    """Score files of the shadows of the first adversary that a configuration faces."""
+    adversary = study_of(wildcards).adversaries_of(wildcards.variant)[0]
+    return adversary_scores(wildcards, adversary)
+
+
+def shadows_are_own(wildcards):
+    """Whether these shadows were trained as the targets, by this study."""
+    study = study_of(wildcards)
+    return (
+        study.adversaries_of(wildcards.variant)[0] == "adaptive" and not study.shadows
     )
 
 

@@ -102,6 +102,31 @@ rule plot_tradeoff:
         "../scripts/plot_tradeoff.py"
 
 
+rule plot_privacy_audit:
+    """The privacy that training claims against what an audit shows."""
+    input:
+        audit="results/{study}/tables/privacy_audit.csv",
+    output:
+        figure(
+            "privacy_audit",
+            "privacy: claimed and shown",
+            """The ε of differential privacy, with respect to replacing one example. Claimed: the
+            upper bound of the accountant. Shown: a lower bound, with 95 % confidence, from
+            guesses which of two examples was trained on. The true ε lies between them. Models
+            without a triangle to the left claim nothing: they show what the audit can see. A
+            claim that lies below what was shown does not hold.""",
+            **PRIVATE,
+        ),
+    log:
+        "results/logs/{study}/privacy_audit.figure.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_privacy_audit.py"),
+    script:
+        "../scripts/plot_privacy_audit.py"
+
+
 rule plot_examples:
     """The most and the least exposed examples of a configuration."""
     input:

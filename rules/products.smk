@@ -68,6 +68,10 @@ COMPARED = {
     ),
     "needs": "the protocol half, and shadows of its own",
 }
+PRIVATE = {
+    "of": lambda study: of_cells(study.cells if study.audits_privacy else ()),
+    "needs": "a variant with dp_sgd, the protocol half, and four shadows",
+}
 CURVATURE = {
     "of": lambda study: of_cells(
         study.cells if study.curvature_estimators and not study.subsets else ()

@@ -106,6 +106,26 @@ rule tabulate_classes:
         "../scripts/tabulate_classes.py"
 
 
+rule tabulate_privacy_audit:
+    """The privacy that training claims, and what it shows."""
+    input:
+        target_scores=target_scores,
+        shadow_scores=first_adversary_scores,
+    output:
+        part_of_table("privacy_audit", **PRIVATE),
+    log:
+        f"{LOGS}/privacy_audit.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        own=shadows_are_own,
+        delta=lambda wildcards: study_of(wildcards).defenses["dp_sgd"]["delta"],
+        code=code_of("tabulate_privacy_audit.py"),
+    script:
+        "../scripts/tabulate_privacy_audit.py"
+
+
 rule tabulate_counts:
     """Attacks on the targets of a configuration with fewer shadows."""
     input:

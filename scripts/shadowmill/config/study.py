@@ -6,11 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from shadowmill.attacks import ATTACKS
+from shadowmill.attacks.lira import required_shadows
+from shadowmill.attacks.pairs import MODE
 from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.data import DATASETS
 from shadowmill.errors import ConfigError
 from shadowmill.names import Cell, Variant, shadow_names
 from shadowmill.pruning import METHODS
+from shadowmill.roles.splits import complete_shadows
 from shadowmill.scores.arrays import CURVATURES, on_request
 
 
@@ -148,6 +151,17 @@ class Study:
         rivals = [name for name in ("lira_online", "lira_fixed") if name in self.attacks]
         joint = [name for name in self.attacks if name.startswith("curvature_lira")]
         return tuple((attack, rival) for attack in joint for rival in rivals)
+
+    @property
+    def audits_privacy(self) -> bool:
+        """Whether some variants claim differential privacy, and shadows can put it to the test."""
+        left = complete_shadows(self.num_shadows, self.validation)
+        return (
+            any(variant.defense == "dp_sgd" for variant in self.variants)
+            and self.compares_examples
+            and not self.subsets
+            and left >= required_shadows(MODE)
+        )
 
     @property
     def privacy_budgets(self) -> bool:

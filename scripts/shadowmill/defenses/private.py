@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -94,6 +95,22 @@ def noise_multiplier(target_epsilon: float, sample_rate: float, steps: int, delt
             epsilon_tolerance=error,
             eps_error=error,
         )
+
+
+def noise_of(defense: Mapping[str, Any], sample_rate: float, steps: int) -> float:
+    """The σ of a training.
+
+    Args:
+        defense: settings of dp_sgd, whose value is σ itself or an ε.
+        sample_rate: q in (0, 1].
+        steps: T.
+
+    Raises:
+        ConfigError: as `noise_multiplier`.
+    """
+    if defense["strength"] == "noise_multiplier":
+        return defense["value"]
+    return noise_multiplier(defense["value"], sample_rate, steps, defense["delta"])
 
 
 def _allowed_error(epsilon: float) -> float:

@@ -49,13 +49,7 @@ class Privacy:
         self._num_members, self._batch_size = num_members, recipe["batch_size"]
         self._delta, self._norm = defense["delta"], defense["max_grad_norm"]
         self.drawn = 0
-        self._noise = (
-            defense["value"]
-            if defense["strength"] == "noise_multiplier"
-            else private.noise_multiplier(
-                defense["value"], self._rate, total_steps, defense["delta"]
-            )
-        )
+        self._noise = private.noise_of(defense, self._rate, total_steps)
         self._gradients = private.PrivateGradients(
             module,
             max_grad_norm=self._norm,
