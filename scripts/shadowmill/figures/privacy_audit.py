@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from shadowmill.figures import style
 from shadowmill.names import Variant
@@ -11,7 +12,7 @@ from shadowmill.tables import read_csv
 from shadowmill.tables.privacy_audit import exceeded_claims
 
 _SHOWN = {"color": "#0072B2", "marker": ">", "ls": "none", "ms": 6, "label": "shown: at least"}
-_GAUSSIAN = _SHOWN | {"mfc": "none", "label": "shown, if Gaussian DP"}
+_GAUSSIAN = _SHOWN | {"mfc": "none", "ms": 9, "label": "shown, if Gaussian DP"}
 _CLAIMED = {"color": "#009E73", "marker": "<", "ls": "none", "ms": 6, "label": "claimed: at most"}
 _BETWEEN = {"color": "#bbbbbb", "lw": 3, "solid_capstyle": "butt", "label": "where ε lies"}
 _EXCEEDED = _BETWEEN | {"color": "#D55E00", "label": "claim exceeded"}
@@ -39,7 +40,9 @@ def plot(audit_path: str, outputs: Sequence[str]) -> None:
         _draw(panel, part)
         panel.set_title(style.setting_title(*setting))
     finite = table[["claimed_epsilon_replace_one", "shown_epsilon", "shown_epsilon_gdp"]].max()
-    axes[0, 0].set_xlim(0, _BEYOND * max(finite.max(), 1))
+    axes[0, 0].set_xscale("symlog", linthresh=1)
+    axes[0, 0].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes[0, 0].set_xlim(-0.1, _BEYOND * max(finite.max(), 1))
     axes[-1, 0].set_xlabel("ε, replacing one example")
     style.legend(figure, "below")
     said = "\n".join(exceeded_claims(audit_path))

@@ -4,11 +4,12 @@ A resample is a weight for each model and for each example, how often it was dra
 sorted does not depend on the weights, so a replicate takes a few passes over integers.
 
 Legend: M models, N examples, P members and Q non-members of one ranking, S statistics (AUC, then
-one TPR per FPR), J measures, R replicates.
+one TPR per FPR), J measures, R replicates, B of them at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
@@ -20,12 +21,14 @@ Float = NDArray[np.float64]
 Index = NDArray[np.intp]
 Weights = NDArray[np.integer]
 
+_SIDE_BY_SIDE = 8  # resamples
+
 
 class Measure(Protocol):
     """Something that is computed of weighted models and examples."""
 
-    def __call__(self, weight_M: Weights, weight_N: Weights) -> Float:
-        """Statistics (S,) of one resample; NaN without members or without non-members."""
+    def __call__(self, weight_BM: Weights, weight_BN: Weights) -> Float:
+        """Statistics (B, S) of some resamples; NaN without members or without non-members."""
 
     @property
     def defined(self) -> NDArray[np.bool_]:
@@ -66,15 +69,12 @@ class Pooled:
         self._ranking = _rank(scores_MN, member_MN, nonmember_MN, range(len(scores_MN)))
         self._fprs = fprs
 
-    def __call__(self, weight_M: Weights, weight_N: Weights) -> Float:
-        """Statistics (S,) of one resample."""
+    def __call__(self, weight_BM: Weights, weight_BN: Weights) -> Float:
+        """Statistics (B, S) of some resamples."""
         of = self._ranking
-        return _weighted(
-            of,
-            weight_M.take(of.model_P) * weight_N.take(of.example_P),
-            weight_M.take(of.model_Q) * weight_N.take(of.example_Q),
-            self._fprs,
-        )
+        pairs = (of.model_P, of.example_P), (of.model_Q, of.example_Q)
+        weights = (_of_pairs(*each, weight_BM, weight_BN) for each in pairs)
+        return np.stack([_weighted(of, *each, self._fprs) for each in zip(*weights, strict=True)])
 
     @property
     def defined(self) -> NDArray[np.bool_]:
@@ -98,8 +98,11 @@ class MeanOverModels:
         ]
         self._fprs = fprs
 
-    def __call__(self, weight_M: Weights, weight_N: Weights) -> Float:
-        """Statistics (S,) of one resample."""
+    def __call__(self, weight_BM: Weights, weight_BN: Weights) -> Float:
+        """Statistics (B, S) of some resamples."""
+        return np.stack([self._of_one(*each) for each in zip(weight_BM, weight_BN, strict=True)])
+
+    def _of_one(self, weight_M: Weights, weight_N: Weights) -> Float:
         total_S = sum(
             weight
             * _weighted(of, weight_N.take(of.example_P), weight_N.take(of.example_Q), self._fprs)
@@ -135,11 +138,12 @@ def resample(
     """
     defined_JS = np.array([measure.defined for measure in measures])
     ones = tuple(np.ones(size, dtype=_weight_type(shape)) for size in shape)
-    values = [
-        [measure(*weights) for measure in measures]
-        for weights in (ones, *draw_weights(shape, replicates, seed))
-    ]
-    value_RJS = np.where(defined_JS, np.array(values), np.nan)
+    drawn = chain([ones], draw_weights(shape, replicates, seed))
+    parts = []
+    while some := list(islice(drawn, _SIDE_BY_SIDE)):
+        weights = [np.stack(each) for each in zip(*some, strict=True)]
+        parts.append(np.stack([measure(*weights) for measure in measures], axis=1))
+    value_RJS = np.where(defined_JS, np.concatenate(parts), np.nan)
     return value_RJS[0], value_RJS[1:]
 
 
@@ -200,12 +204,28 @@ def _rank(
     return _Ranking(model_P, example_P, model_Q, example_Q, above_Q, tied, reached_Q[tied])
 
 
+def _of_pairs(model_P: Index, example_P: Index, weight_BM: Weights, weight_BN: Weights) -> Weights:
+    """Weights (B, P) of pairs.
+
+    Those of a pair in all resamples lie side by side while they are fetched: what takes time is the
+    way to memory.
+    """
+    narrow = weight_BN.dtype
+    if int(weight_BM.max()) * int(weight_BN.max()) <= np.iinfo(np.int16).max:
+        narrow = np.dtype(np.int16)
+    weight_MB, weight_NB = (
+        np.ascontiguousarray(each.T, dtype=narrow) for each in (weight_BM, weight_BN)
+    )
+    weight_PB = weight_NB.take(example_P, axis=0)
+    weight_PB *= weight_MB.take(model_P, axis=0)
+    return np.ascontiguousarray(weight_PB.T, dtype=weight_BN.dtype)
+
+
 def _weighted(of: _Ranking, weight_P: Weights, weight_Q: Weights, fprs: Sequence[float]) -> Float:
     """AUC and TPRs (S,) of one ranking whose pairs count as often as their weights say."""
     member_weight = np.zeros(len(weight_P) + 1, weight_P.dtype)  # of the k highest members
     np.cumsum(weight_P, dtype=weight_P.dtype, out=member_weight[1:])
-    false_positives_Q = np.cumsum(weight_Q, dtype=weight_Q.dtype)
-    members, nonmembers = int(member_weight[-1]), int(weight_Q.sum())
+    members, nonmembers = int(member_weight[-1]), int(weight_Q.sum(dtype=weight_Q.dtype))
     if not members or not nonmembers:
         return np.full(1 + len(fprs), np.nan)
     above_Q = member_weight.take(of.above_Q)
@@ -216,7 +236,19 @@ def _weighted(of: _Ranking, weight_P: Weights, weight_Q: Weights, fprs: Sequence
     auc = doubled / (2 * members * nonmembers)
     # The first non-member that is one too many closes the list: members strictly above it
     # are found, those that tie with it are not. Where there is none, all are found.
-    allowed = [allowed_false_positives(fpr, nonmembers) for fpr in fprs]
-    closing = np.searchsorted(false_positives_Q, allowed, side="right")
-    found = np.append(above_Q, members)[closing]
-    return np.append(auc, found / members)
+    allowed = np.array([allowed_false_positives(fpr, nonmembers) for fpr in fprs], weight_Q.dtype)
+    closing = _first_beyond(weight_Q, allowed)
+    found = [above_Q[q] if q < len(above_Q) else members for q in closing]
+    return np.append(auc, np.array(found) / members)
+
+
+def _first_beyond(weight_Q: Weights, allowed_S: Weights) -> list[int]:
+    """Where the sum of the weights so far first exceeds each of some numbers; Q if nowhere."""
+    share = max(allowed_S, default=0) / weight_Q.sum(dtype=weight_Q.dtype)
+    # Sums beyond the largest number are not needed; nearly always a little more than its share is.
+    for size in (int(1.2 * share * len(weight_Q)) + 1, len(weight_Q)):
+        sums = np.cumsum(weight_Q[:size], dtype=weight_Q.dtype)
+        closing = np.searchsorted(sums, allowed_S, side="right")
+        if (closing < len(sums)).all():
+            break
+    return closing.tolist()
