@@ -127,6 +127,32 @@ rule plot_privacy_audit:
         "../scripts/plot_privacy_audit.py"
 
 
+rule plot_vulnerability:
+    """How unequally examples are exposed."""
+    input:
+        examples="results/{study}/tables/examples.csv",
+        vulnerable="results/{study}/tables/vulnerable.csv",
+    output:
+        figure(
+            "vulnerability",
+            "the most vulnerable examples",
+            """One rate for all examples is the rate of none. Left: at the threshold where 1 % of
+            all non-members are wrongly accused, the share of the examples that are so by at
+            least a given part of the models without them. Right: what the study's first attack finds of all
+            examples, and of the 1 % with the largest separation, which were chosen on one half
+            of the shadows and judged on the other; bars span 20 such draws.""",
+            **COMPARED,
+        ),
+    log:
+        "results/logs/{study}/vulnerability.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("plot_vulnerability.py"),
+    script:
+        "../scripts/plot_vulnerability.py"
+
+
 rule plot_examples:
     """The most and the least exposed examples of a configuration."""
     input:

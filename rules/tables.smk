@@ -87,6 +87,42 @@ rule tabulate_examples:
         "../scripts/tabulate_examples.py"
 
 
+rule tabulate_vulnerable:
+    """The most vulnerable examples of a configuration, on other shadows than they were chosen on."""
+    input:
+        scores=shadow_scores,
+    output:
+        part_of_table("vulnerable", **COMPARED),
+    log:
+        f"{LOGS}/vulnerable.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attack=headline,
+        code=code_of("tabulate_vulnerable.py", lambda wildcards: [headline(wildcards)]),
+    script:
+        "../scripts/tabulate_vulnerable.py"
+
+
+rule tabulate_attack_examples:
+    """Which examples of a configuration fall to which attacks."""
+    input:
+        attacks=attacks_on(this_cell, lambda study: study.attacks, "adaptive"),
+    output:
+        part_of_table("attack_examples", **COMPARED),
+    log:
+        f"{LOGS}/attack_examples.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attacks=lambda wildcards: study_of(wildcards).attacks,
+        code=code_of("tabulate_attack_examples.py"),
+    script:
+        "../scripts/tabulate_attack_examples.py"
+
+
 rule tabulate_classes:
     """Exposure of each class of a configuration."""
     input:

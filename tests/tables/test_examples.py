@@ -16,6 +16,14 @@ from shadowmill.tables import examples, read_csv
 NUM_TEST = 12
 
 
+def write_data(path, labels):
+    images = np.random.default_rng(4).integers(256, size=(len(labels), 2, 2, 1), dtype=np.uint8)
+    images[7] = images[3]
+    arrays = {"images": images, "labels": labels, "mean": np.zeros(1), "std": np.ones(1)}
+    facts = {"kind": "image", "pool_size": len(labels) - NUM_TEST, "digest": ""}
+    storage.write_hdf5(path, arrays, {}, name="data", class_names=["a"], **facts)
+
+
 @pytest.fixture
 def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
     names = [*(f"shadow-00-{k}" for k in range(2)), *(f"shadow-01-{k}" for k in range(4))]
@@ -27,7 +35,7 @@ def tabulated(cell, attack, write_scores, shadow_roles, tmp_path):
         write_scores("shadow-01", names[2:], shadow_roles[2:]),
     ]
     labels = np.random.default_rng(3).integers(10, size=shadow_roles.shape[1] + NUM_TEST)
-    storage.write_hdf5(tmp_path / "data.h5", {"labels": labels}, {}, name="data")
+    write_data(tmp_path / "data.h5", labels)
     examples.tabulate(
         cell,
         attack="lira_online",
@@ -54,6 +62,13 @@ def test_columns_and_rows(tabulated, tmp_path):
     assert table["example"].tolist() == list(range(num_examples))
     assert table["label"].tolist() == labels[:num_examples].tolist()
     assert set(table["attack"]) == {"lira_online"}
+
+
+def test_equal_examples_are_flagged(tabulated):
+    table, _, _ = tabulated
+    assert table["nearest"][[3, 7]].tolist() == [7, 3]
+    assert table["near_duplicate"][[3, 7]].all()
+    assert (table["nearest_distance"] == 0).sum() == 2
 
 
 def test_memorisation_one_example_at_a_time(tabulated):

@@ -9,10 +9,13 @@ from shadowmill import storage
 from shadowmill.attacks.exposure import exposure
 from shadowmill.attacks.run import bank_of, read_attack
 from shadowmill.data import store
+from shadowmill.data.duplicates import nearest
 from shadowmill.names import Cell
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, read_csv, write_csv
 from shadowmill.tables.membership import split
+
+MOST_COMPARED = 200_000
 
 
 def tabulate(
@@ -26,13 +29,15 @@ def tabulate(
     """Write the rows of one configuration.
 
     `memorization` is the accuracy on the example of the models that trained on it minus that of
-    those that did not (Feldman and Zhang 2020, Eq. 1); the other columns are those of
-    `shadowmill.attacks.exposure`.
+    those that did not (Feldman and Zhang 2020, Eq. 1). `nearest` is the example next to it,
+    `nearest_distance` how far that is, and `near_duplicate` whether it is nearly the same
+    (`shadowmill.data.duplicates`; empty for more than `MOST_COMPARED` examples). The other columns
+    are those of `shadowmill.attacks.exposure`.
 
     Args:
         cell: the configuration.
         attack: the study's headline attack, whose scores of the shadows are summarised.
-        data_path: the prepared data set, for the labels.
+        data_path: the prepared data set.
         score_paths: score files of the shadows.
         attack_path: scores of the attack.
         output: CSV file to write.
@@ -42,8 +47,11 @@ def tabulate(
     bank, correct_MN = bank_of(shadows).select(np.flatnonzero(used_M)), shadows["correct"][used_M]
     evaluated_MN = np.logical_or(*split(scores.shadow_score_MN, scores.shadow_roles_MN))
     columns = exposure(bank, np.where(evaluated_MN, scores.shadow_score_MN, np.nan))
-    with store.opened(data_path) as file:
-        labels = file["labels"][: shadows["phi"].shape[1]]
+    data = store.load(data_path)
+    num_examples = shadows["phi"].shape[1]
+    labels, beside = data.labels[:num_examples], (None, np.nan, None)
+    if 1 < num_examples <= MOST_COMPARED:
+        beside = nearest(data.inputs[:num_examples].reshape(num_examples, -1).astype(np.float32))
     table = pd.DataFrame(
         identity(cell)
         | {
@@ -53,6 +61,7 @@ def tabulate(
             **columns,
             "memorization": correct_MN.mean(axis=0, where=bank.member_MN)
             - correct_MN.mean(axis=0, where=bank.nonmember_MN),
+            **dict(zip(("nearest", "nearest_distance", "near_duplicate"), beside, strict=True)),
         }
     )
     write_csv(output, table)
