@@ -4,7 +4,8 @@ Run as ``python benchmarks/intervals.py``; minutes. Prints the tables of docs/me
 
 1. coverage and mean width of the interval of a target's TPR, and of Clopper–Pearson's at the
    threshold found, which takes that threshold to be the true one;
-2. the share of studies of noise whose class disparity has p ≤ 0.05.
+2. the share of studies of noise whose class disparity has p ≤ 0.05;
+3. the smallest leak that studies of some sizes would have seen in four of five cases.
 """
 
 from collections.abc import Callable
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from shadowmill.attacks import ATTACKS, ScoreBank, attack_shadows
-from shadowmill.metrics.bootstrap import class_bootstrap
-from shadowmill.metrics.intervals import clopper_pearson, tpr_interval
+from shadowmill.metrics.bootstrap import class_bootstrap, two_way_bootstrap
+from shadowmill.metrics.intervals import clopper_pearson, detectable, tpr_interval
 from shadowmill.metrics.ranking import operating_point
 
 TARGETS, MEMBERS = 1_000, 2_000
@@ -81,6 +82,23 @@ def size() -> None:
                 print(f"| `{attack}` | {count} | {examples} | {' | '.join(shares)} |", flush=True)
 
 
+def power() -> None:
+    """Print the third table."""
+    print("\n| examples | shadows | AUC | TPR at 1 % FPR | at 0.1 % FPR |")
+    for examples in (500, 2_000, 10_000, 50_000):
+        for count in (8, 64):
+            rng = np.random.default_rng([examples, count])
+            half_MN = rng.random((count // 2, examples)) < 0.5
+            member_MN = np.stack([half_MN, ~half_MN], axis=1).reshape(count, examples)
+            found = two_way_bootstrap(
+                rng.normal(size=member_MN.shape), member_MN, (0.01, 0.001), REPLICATES, seed=0
+            )
+            levels = [("auc", 0.5), ("tpr_at_fpr_0.01", 0.01), ("tpr_at_fpr_0.001", 0.001)]
+            seen = [detectable(at, *found[name, "pooled"][1:]) for name, at in levels]
+            cells = f"{seen[0]:.4f} | {seen[1]:.2%} | {seen[2]:.3%}"
+            print(f"| {examples:,} | {count} | {cells} |", flush=True)
+
+
 def _p_values(attack: str, num_shadows: int, examples: int, seed: int) -> list[float]:
     rng = np.random.default_rng([seed, num_shadows, examples])
     num_examples = examples * NUM_CLASSES
@@ -99,3 +117,4 @@ def _p_values(attack: str, num_shadows: int, examples: int, seed: int) -> list[f
 if __name__ == "__main__":
     coverage()
     size()
+    power()

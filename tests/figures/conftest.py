@@ -102,6 +102,7 @@ def membership_rows(cells):
         who = "targets" if cell.variant == NOT_ADAPTIVE else "shadows"
         for target in (f"{who}-pooled", f"{who}-mean", "target-1"):
             numbers = {"value": value, "ci_low": value * 0.9, "ci_high": value * 1.1}
+            numbers["detectable"] = (0.5 if metric == "auc" else 0.01) + 0.14 * value
             names = {"target": target, "attack": "lira_online", "metric": metric}
             names["adversary"] = adversary_of(cell)
             rows.append(identity(cell) | names | numbers)

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from shadowmill.metrics.intervals import auc_interval, clopper_pearson, tpr_interval
+from shadowmill.metrics.intervals import (
+    auc_interval,
+    clopper_pearson,
+    detectable,
+    tpr_interval,
+)
 from shadowmill.metrics.ranking import auc, tpr_at_fpr
 
 
@@ -170,3 +175,18 @@ def test_an_auc_of_one_has_an_interval():
     assert auc_interval(member.astype(float), member) == (limit, 1)
     low, high = auc_interval(-member.astype(float), member)
     assert (low, 1 - high) == (0, limit)
+
+
+def test_what_is_detectable_is_seen_in_four_of_five_studies():
+    # A standard error of 0.1, limits 0.196 to either side: 0.5 + (1.960 + 0.842) · 0.1.
+    assert detectable(0.5, 0.4, 0.4 + 2 * 0.1959964) == pytest.approx(0.7802, abs=1e-4)
+    assert detectable(0.5, 0.0, 1.0) == 1
+    assert np.isnan(detectable(np.nan, 0.1, 0.2))
+    rng = np.random.default_rng(0)
+    member = np.arange(600) < 300
+    leak = detectable(0.5, *auc_interval(rng.normal(size=600), member))
+    shift = np.sqrt(2) * norm.ppf(leak)
+    seen = [
+        auc_interval(rng.normal(size=600) + shift * member, member)[0] > 0.5 for _ in range(400)
+    ]
+    assert 0.74 < np.mean(seen) < 0.86

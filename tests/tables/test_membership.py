@@ -13,13 +13,18 @@ from shadowmill.metrics import ranking
 from shadowmill.metrics.bootstrap import two_way_bootstrap
 from shadowmill.metrics.confusion import confusion
 from shadowmill.metrics.evaluation import evaluate, fix_thresholds
-from shadowmill.metrics.intervals import auc_interval, balanced_accuracy_interval, tpr_interval
+from shadowmill.metrics.intervals import (
+    auc_interval,
+    balanced_accuracy_interval,
+    detectable,
+    tpr_interval,
+)
 from shadowmill.roles import MEMBER, NON_MEMBER, UNUSED, VALIDATION
 from shadowmill.tables import membership, read_csv
 
 COLUMNS = (
     "study,dataset,architecture,variant,method,sparsity,defense,strength,target,attack,adversary,metric,"
-    "value,ci_low,ci_high,num_members,num_nonmembers,false_positives"
+    "value,ci_low,ci_high,num_members,num_nonmembers,false_positives,detectable"
 )
 METRICS = ["auc", *(f"tpr_at_fpr_{fpr}" for fpr in ("0.1", "0.01", "0.001", "0.0001", "1e-05"))]
 
@@ -225,6 +230,15 @@ def test_the_headline_is_the_pooled_row_of_one_attack(cell, write_attack, tmp_pa
     assert set(headline["target"]) == {f"{who}-pooled"}
     assert set(headline["attack"]) == {"loss"}
     assert headline["metric"].tolist() == METRICS
+
+
+def test_what_would_have_been_seen(table):
+    rows = table[table["detectable"].notna()]
+    assert {"auc", "tpr_at_fpr_0.1"} <= set(rows.index.get_level_values("metric"))
+    for (_, metric), row in rows.iterrows():
+        level = 0.5 if metric == "auc" else float(metric.split("_")[-1])
+        assert row["detectable"] == pytest.approx(detectable(level, *row[["ci_low", "ci_high"]]))
+        assert row["detectable"] > level
 
 
 def test_scores_of_examples_set_aside_change_nothing(cell, write_attack, tmp_path, table):

@@ -10,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.figures import style
+from shadowmill.metrics.evaluation import chance
 from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 from shadowmill.tables.membership import pooled
@@ -39,10 +40,12 @@ def plot_leakage(membership_path: str, attack: str, outputs: Sequence[str]) -> N
                 part[part["metric"] == metric],
                 f"{title} of the attack",
                 as_percentage=metric != "auc",
-                chance=_chance(metric),
+                level=chance(metric),
             )
             panel.set_title(style.setting_title(*setting))
     title = f"{ATTACKS[attack].title}; bars: 95 % intervals; dotted: chance"
+    if _unseen(table[table["metric"].isin(_METRICS)]).any():
+        title += "\n×: nothing was found; a leak of this size would have been (power 80 %)"
     _finish(figure, table, title + style.judges_of_variants(table))
     style.save(figure, outputs)
 
@@ -121,10 +124,6 @@ def _accuracy(training_path: str) -> pd.DataFrame:
     ).reset_index()
 
 
-def _chance(metric: str) -> float:
-    return 0.5 if metric == "auc" else float(metric.rsplit("_", 1)[1])
-
-
 def _arms(value: Values, low: Values, high: Values) -> np.ndarray:
     # A mean can lie outside the central part of a skewed sample; its arm has length 0 then.
     return np.maximum(np.reshape([value - low, high - value], (2, -1)), 0)
@@ -163,16 +162,30 @@ def _draw(
     quantity: str,
     *,
     as_percentage: bool,
-    chance: float | None = None,
+    level: float | None = None,
 ) -> None:
     """A quantity against sparsity; with defences, a row for each variant instead."""
     defended = _is_defended(table)
-    if chance is not None:
-        (panel.axvline if defended else panel.axhline)(chance, **style.CHANCE)
+    if level is not None:
+        (panel.axvline if defended else panel.axhline)(level, **style.CHANCE)
+        _mark_unseen(panel, table, defended=defended)
     (_draw_rows if defended else _draw_against_sparsity)(panel, table)
     (panel.set_xlabel if defended else panel.set_ylabel)(quantity)
     if as_percentage:
         style.percentages(panel.xaxis if defended else panel.yaxis)
+
+
+def _unseen(table: pd.DataFrame) -> pd.Series:
+    """Rows that chance explains."""
+    return table["ci_low"] <= table["metric"].map(chance)
+
+
+def _mark_unseen(panel: Axes, table: pd.DataFrame, *, defended: bool) -> None:
+    """The smallest leak that would have been seen, where none was."""
+    unseen = _unseen(table).to_numpy()
+    at = np.arange(len(table)) if defended else table["sparsity"].to_numpy()
+    places = (table["detectable"][unseen], at[unseen])
+    panel.plot(*(places if defended else places[::-1]), "x", color="#777777", ms=4)
 
 
 def _draw_rows(panel: Axes, table: pd.DataFrame) -> None:

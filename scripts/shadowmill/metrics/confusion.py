@@ -83,8 +83,13 @@ class Confusion:
         Returns:
             prior × TPR / (prior × TPR + (1 − prior) × FPR); NaN if no example is called a member.
         """
-        found, mistaken = prior * self.tpr, (1 - prior) * self.fpr
-        return found / (found + mistaken) if self.positives else np.nan
+        return ppv(self.tpr, self.fpr, prior)
+
+
+def ppv(tpr: float, fpr: float, prior: float) -> float:
+    """Share of members among those who are called members; see ``Confusion.ppv``."""
+    found, mistaken = prior * tpr, (1 - prior) * fpr
+    return found / (found + mistaken) if found + mistaken else np.nan
 
 
 def confusion(scores: Scores, member: Labels, threshold: float) -> Confusion:

@@ -30,6 +30,13 @@ PRIORS = (0.5, 0.1, 0.01)
 CONFIDENCE = 0.95
 
 
+def chance(metric: str) -> float:
+    """What an attack that guesses reaches; NaN of metrics without such a level."""
+    if metric == "auc":
+        return 0.5
+    return float(metric.rsplit("_", 1)[1]) if metric.startswith("tpr_at_fpr_") else np.nan
+
+
 class Measurement(NamedTuple):
     """A metric with its interval; NaN where undefined.
 

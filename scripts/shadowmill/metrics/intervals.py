@@ -192,6 +192,30 @@ def balanced_accuracy_interval(
     return value - below**0.5 / 2, value + above**0.5 / 2
 
 
+def detectable(
+    chance: float, low: float, high: float, confidence: float = 0.95, power: float = 0.8
+) -> float:
+    """The smallest value above chance that a study like this would probably have seen.
+
+    With a standard error as that of the interval at hand, an interval lies above chance with
+    probability `power` if the true value is z_confidence + z_power standard errors above it.
+
+    Args:
+        chance: The value of an attack that guesses.
+        low: Lower limit of the interval.
+        high: Upper limit.
+        confidence: Of the interval, between 0 and 1.
+        power: Between 0 and 1.
+
+    Returns:
+        The value, at most 1; NaN if the interval is.
+    """
+    from scipy.special import ndtri
+
+    reach = ndtri((1 + confidence) / 2)
+    return float(np.minimum(1.0, chance + (reach + ndtri(power)) * (high - low) / (2 * reach)))
+
+
 def bootstrap_limits(
     value: NDArray[np.float64] | float, value_R: NDArray[np.float64], confidence: float
 ) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from shadowmill.tables import read_csv, write_csv
 from shadowmill.tables.membership import single_models
 
 _MEASURED = ["attack", "adversary", "metric", "value", "ci_low", "ci_high"]
-_MEASURED += ["num_members", "num_nonmembers", "false_positives"]
+_MEASURED += ["num_members", "num_nonmembers", "false_positives", "detectable"]
 
 
 def tabulate(membership_path: str, output: str) -> None:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from shadowmill.attacks.run import AttackScores, read_attack
 from shadowmill.metrics.bootstrap import two_way_bootstrap
-from shadowmill.metrics.evaluation import CONFIDENCE, FPRS, evaluate, fix_thresholds
+from shadowmill.metrics.evaluation import CONFIDENCE, FPRS, chance, evaluate, fix_thresholds
+from shadowmill.metrics.intervals import detectable
 from shadowmill.metrics.ranking import allowed_false_positives, operating_point
 from shadowmill.names import Cell
 from shadowmill.roles import MEMBER, NON_MEMBER
@@ -64,6 +65,8 @@ def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
     models × examples of the AUC and the TPRs. A TPR at an FPR below one in the
     number of non-members is undefined; its value is left empty. `false_positives` is the count
     behind a TPR, the smallest of any model in rows of means, and empty for other metrics.
+    `detectable` is the AUC, or TPR, from which a study like this would find something in four of
+    five cases.
 
     Args:
         cell: the configuration.
@@ -73,9 +76,11 @@ def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
     """
     scores = read_attack(attack_path)
     columns = ["target", "attack", "adversary", "metric", "value", "ci_low", "ci_high"]
-    columns += ["num_members", "num_nonmembers", "false_positives"]
+    columns += ["num_members", "num_nonmembers", "false_positives", "detectable"]
     table = pd.DataFrame([*_target_rows(scores), *_joint_rows(scores)])
-    table = table.assign(attack=attack, adversary=scores.adversary)[columns]
+    limits = zip(table["metric"].map(chance), table["ci_low"], table["ci_high"], strict=True)
+    seen = [detectable(*each, CONFIDENCE) for each in limits]
+    table = table.assign(attack=attack, adversary=scores.adversary, detectable=seen)[columns]
     for index, (name, value) in enumerate(identity(cell).items()):
         table.insert(index, name, value)
     write_csv(output, table)

@@ -3,14 +3,25 @@
 import pandas as pd
 
 from shadowmill.attacks.run import JUDGES
+from shadowmill.metrics.confusion import ppv
+from shadowmill.metrics.evaluation import chance
 from shadowmill.tables import read_csv
 from shadowmill.tables.membership import judges, pooled
+
+PPV = "PPV at 10 %, 1 %"
+PPV_NOTE = f"{PPV}: of those accused at 1 % FPR, so many are members if 10 % of all are, or 1 %"
+NONE_NOTE = (
+    "none from x: nothing was found; a leak of x would have been, in four of five studies like this"
+)
 
 
 def summarise(training_path: str, membership_path: str) -> str:
     """The headline of a study as aligned text; arguments as of `headline`."""
     attack, table = headline(training_path, membership_path)
-    return f"attack: {attack}; 95 % intervals in brackets\n{table.to_string(index=False)}"
+    shown = table.to_string(index=False)
+    notes = [PPV_NOTE, *([NONE_NOTE] if "(none from" in shown else [])]
+    head = f"attack: {attack}; 95 % intervals in brackets"
+    return "\n".join([head, shown, *notes])
 
 
 def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFrame]:
@@ -18,7 +29,9 @@ def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFram
 
     Test accuracy is the mean over all models. The attack is the study's first; its numbers are of
     the models that it is judged by, pooled, with 95 % intervals over models × examples. `judged by`
-    says which, unless they are shadows attacked without their complements throughout.
+    says which, unless they are shadows attacked without their complements throughout. "none from x"
+    stands behind what chance explains, with the smallest leak that would probably have been seen;
+    `PPV` is of TPR and FPR of 1 %.
 
     Args:
         training_path: training_results.csv.
@@ -43,7 +56,9 @@ def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFram
         line = dict(zip(cells, key, strict=True)) | {"test accuracy": f"{accuracy[key]:.1%}"}
         line["judged by"] = JUDGES[judges(rows).iloc[0]]
         for metric, title in columns.items():
-            line[title] = _estimate(by_metric.loc[metric], as_percentage=metric != "auc")
+            line[title] = _estimate(by_metric.loc[metric], metric)
+        tpr = by_metric.loc["tpr_at_fpr_0.01", "value"]
+        line[PPV] = ", ".join(f"{ppv(tpr, 0.01, prior):.0%}" for prior in (0.1, 0.01))
         lines.append(line)
     table = pd.DataFrame(lines)
     constant = [name for name in ("dataset", "architecture") if table[name].nunique() == 1]
@@ -52,8 +67,11 @@ def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFram
     return attack, table.drop(columns=constant)
 
 
-def _estimate(row: pd.Series, as_percentage: bool) -> str:
+def _estimate(row: pd.Series, metric: str) -> str:
     if pd.isna(row["value"]):
         return "undefined"
-    style = ".1%" if as_percentage else ".3f"
-    return f"{row['value']:{style}} [{row['ci_low']:{style}}, {row['ci_high']:{style}}]"
+    style = ".3f" if metric == "auc" else ".1%"
+    text = f"{row['value']:{style}} [{row['ci_low']:{style}}, {row['ci_high']:{style}}]"
+    if row["ci_low"] <= chance(metric):
+        text += f" (none from {row['detectable']:{style}})"
+    return text
