@@ -211,7 +211,10 @@ def test_limits_stay_within_what_is_possible(monkeypatch, call, value_J, expecte
         np.where(value_J1 == 0, 0, np.where(value_J1 == 0.9, *at)) for at in ((1, 0), (0.6, 0.4))
     )
     replicates = np.array([higher_J1, lower_J1])
-    monkeypatch.setattr(bootstrap, "resample", lambda *_: (value_J1, replicates))
+    # Of a class one statistic, otherwise those of both aggregates side by side.
+    shape = (-1, 1) if "class_bootstrap" in call.__code__.co_names else (-1, 2)
+    resampled = value_J1.reshape(shape), replicates.reshape(2, *value_J1.reshape(shape).shape)
+    monkeypatch.setattr(bootstrap, "resample", lambda *_: resampled)
     assert [each[:3] for each in call().values()] == [pytest.approx(each) for each in expected]
 
 
@@ -222,3 +225,30 @@ def test_weights_are_wide_enough_for_the_sum_of_all_pairs(shape, expected):
     # All weight may fall on one pair: that of the model and the example drawn every time.
     assert np.iinfo(expected).max >= shape[0] * shape[1]
     assert resampling._weight_type(shape) is expected
+
+
+@pytest.mark.parametrize("decimals", [9, 1])
+@pytest.mark.parametrize("cells", [2, 7, 40])
+def test_cells_of_the_one_ranking_leave_its_tprs_exact(monkeypatch, decimals, cells):
+    monkeypatch.setattr(resampling, "_CELLS", cells)
+    scores_MN, member_MN = case(6, 200, decimals=decimals)
+    roles = member_MN, ~member_MN
+    measure = resampling.MeanAndPooled(scores_MN, *roles, FPRS)
+    for weights in draw_weights(scores_MN.shape, 10, 1):
+        mean_S, pooled_S = naive_statistics(scores_MN, *roles, *weights)
+        found_S = measure(*weights)
+        np.testing.assert_allclose(found_S[: len(mean_S)], mean_S, rtol=1e-12)
+        np.testing.assert_allclose(found_S[len(mean_S) + 1 :], pooled_S[1:], rtol=1e-12)
+        # Half of the pairs within a cell are right by chance; at worst all are, or none.
+        assert abs(found_S[len(mean_S)] - pooled_S[0]) < 0.5 / (cells - 1)
+
+
+def test_the_error_of_the_cells_is_small():
+    scores_MN, member_MN = case(20, 3000, decimals=9)
+    roles = member_MN, ~member_MN
+    measure = resampling.MeanAndPooled(scores_MN, *roles, FPRS)
+    exact = resampling.Pooled(scores_MN, *roles, FPRS)
+    for weights in draw_weights(scores_MN.shape, 5, 0):
+        pooled_S = measure(*weights)[1 + len(FPRS) :]
+        np.testing.assert_array_equal(pooled_S[1:], exact(*weights)[1:])
+        assert abs(pooled_S[0] - exact(*weights)[0]) < 2e-6

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowmill.metrics.intervals import bootstrap_limits, border_limits
-from shadowmill.metrics.resampling import MeanOverModels, Pooled, resample, statistic_names
+from shadowmill.metrics.resampling import MeanAndPooled, Pooled, resample, statistic_names
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-_AGGREGATES = {"mean": MeanOverModels, "pooled": Pooled}
+_AGGREGATES = ("mean", "pooled")  # as `MeanAndPooled` has them
 
 
 class Estimate(NamedTuple):
@@ -98,9 +98,9 @@ def two_way_bootstrap(
     """
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
     _require_valid(scores_MN, member_MN, nonmember_MN)
-    measures = [of(scores_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
-    value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
-    trials_JS = np.tile(_trials(member_MN, nonmember_MN, len(fprs)), (len(measures), 1))
+    measures = [MeanAndPooled(scores_MN, member_MN, nonmember_MN, fprs)]
+    value_JS, value_RJS = _by_aggregate(*resample(measures, scores_MN.shape, replicates, seed))
+    trials_JS = np.tile(_trials(member_MN, nonmember_MN, len(fprs)), (len(_AGGREGATES), 1))
     low_JS, high_JS = _rate_limits(value_JS, value_RJS, confidence, trials_JS)
     return {
         (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
@@ -152,8 +152,8 @@ def paired_bootstrap(
     measures = []
     for each_MN in (scores_MN, reference_MN):
         _require_valid(each_MN, member_MN, nonmember_MN)
-        measures += [of(each_MN, member_MN, nonmember_MN, fprs) for of in _AGGREGATES.values()]
-    value_JS, value_RJS = resample(measures, scores_MN.shape, replicates, seed)
+        measures.append(MeanAndPooled(each_MN, member_MN, nonmember_MN, fprs))
+    value_JS, value_RJS = _by_aggregate(*resample(measures, scores_MN.shape, replicates, seed))
     half = len(_AGGREGATES)
     trials_S = _trials(member_MN, nonmember_MN, len(fprs))
     at_border_JS = (value_JS[:half] == value_JS[half:]) & np.isin(value_JS[:half], (0, 1))
@@ -247,6 +247,12 @@ def class_bootstrap(
         found = _disparity(value_CS[counts_C, s], value_RCS[:, counts_C, s])
         disparity[name] = Disparity(*found, tuple(classes_C[~counts_C].tolist()))
     return classes, disparity
+
+
+def _by_aggregate(value_JS: Float, value_RJS: Float) -> tuple[Float, Float]:
+    """A row for each aggregate of each measure, in this order."""
+    rows, columns = len(_AGGREGATES) * len(value_JS), value_JS.shape[1] // len(_AGGREGATES)
+    return value_JS.reshape(rows, columns), value_RJS.reshape(-1, rows, columns)
 
 
 def _trials(member_MN: Bool, nonmember_MN: Bool, num_tprs: int) -> NDArray[np.intp]:

@@ -231,8 +231,8 @@ class _Empirical:
         self._ranking = ranking(-min_mse_h0_HG, -min_mse_h1_HG)
         self._fprs = fprs
 
-    def __call__(self, weight_BH: Weights, weight_BG: Weights) -> Float:
-        return self._pooled(weight_BH, np.tile(weight_BG, 2))[:, 1:]
+    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
+        return self._pooled(weight_H, np.tile(weight_G, 2))[1:]
 
     @property
     def defined(self) -> NDArray[np.bool_]:
@@ -250,10 +250,7 @@ class _OfGaussians:
         self._phi_h1_P = logit_mse(min_mse_h1_HG).ravel()
         self._fprs = fprs
 
-    def __call__(self, weight_BH: Weights, weight_BG: Weights) -> Float:
-        return np.stack([self._of_one(*each) for each in zip(weight_BH, weight_BG, strict=True)])
-
-    def _of_one(self, weight_H: Weights, weight_G: Weights) -> Float:
+    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
         weight_P = np.outer(weight_H, weight_G).ravel()
         fit = fit_gaussians(self._phi_h0_P, self._phi_h1_P, weight_P)
         if not fit.proper:  # a resample of one head alone
@@ -313,10 +310,9 @@ class _AtThresholds:
         self._success_HGS = (min_mse_h0_HG[..., None] <= thresholds_S).astype(np.float64)
         self.defined = np.ones(len(thresholds_S), dtype=bool)
 
-    def __call__(self, weight_BH: Weights, weight_BG: Weights) -> Float:
-        per_group_BGS = np.tensordot(weight_BH, self._success_HGS, axes=1)
-        total_B = weight_BH.sum(axis=1) * weight_BG.sum(axis=1)
-        return np.einsum("bg,bgs->bs", weight_BG, per_group_BGS) / total_B[:, None]
+    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
+        per_group_GS = np.tensordot(weight_H, self._success_HGS, axes=1)
+        return weight_G @ per_group_GS / (weight_H.sum() * weight_G.sum())
 
 
 @dataclass(frozen=True)
@@ -325,8 +321,8 @@ class _OverHeads:
 
     measure: Measure
 
-    def __call__(self, weight_BH: Weights, weight_BG: Weights) -> Float:
-        return self.measure(weight_BH, np.ones_like(weight_BG))
+    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
+        return self.measure(weight_H, np.ones_like(weight_G))
 
     @property
     def defined(self) -> NDArray[np.bool_]:
