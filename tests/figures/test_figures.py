@@ -13,7 +13,7 @@ from shadowmill.attacks.run import read_attack
 from shadowmill.figures import curves, examples, roc, style
 from shadowmill.names import Variant
 from shadowmill.roles import MEMBER, NON_MEMBER
-from shadowmill.tables import read_csv
+from shadowmill.tables import read_csv, write_csv
 
 ATTACK = "lira_online"
 
@@ -260,6 +260,35 @@ def test_leakage_lies_where_the_table_says(drawn, draw, pruned_cells, write_memb
     assert lines["static"][1] == pytest.approx(auc[["static-0.5", "static-0.9"]].tolist())
     assert lines["DPF"][1] == pytest.approx([auc["dpf-0.9"]])
     assert lines["dense"][1] == pytest.approx([auc["dense"]])
+
+
+@pytest.mark.parametrize("kind", ["pruned_cells", "defended_cells"])
+def test_where_nothing_was_found_a_cross_says_what_would_have_been(
+    drawn, write_membership, request, kind
+):
+    cells = [c for c in request.getfixturevalue(kind) if c.dataset == "digits"]
+    path = write_membership(cells)
+    table = read_csv(path)
+    one = (table["variant"] == cells[-1].variant) & (table["metric"] == "auc")
+    table.loc[~one, "ci_low"] = table["value"]
+    table.loc[one, ["ci_low", "detectable"]] = 0.49, 0.56
+    write_csv(path, table)
+    curves.plot_leakage(path, ATTACK, [])
+    crosses = [
+        xy
+        for axes in drawn[0].axes
+        for line in axes.get_lines()
+        if line.get_marker() == "x"
+        for xy in line.get_xydata().tolist()
+    ]
+    defended = kind == "defended_cells"
+    place = len(cells) - 1 if defended else Variant.parse(cells[-1].variant).sparsity
+    assert crosses == [[0.56, place] if defended else [place, 0.56]]
+    assert "×: nothing was found" in drawn[0].get_suptitle()
+    table["ci_low"] = table["value"]
+    write_csv(path, table)
+    curves.plot_leakage(path, ATTACK, [])
+    assert "×" not in drawn[1].get_suptitle()
 
 
 def test_with_defences_each_variant_has_a_row(drawn, draw, defended_cells, write_membership):
