@@ -4,8 +4,10 @@ Run as ``python benchmarks/intervals.py``; minutes. Prints the tables of docs/me
 
 1. coverage and mean width of the interval of a target's TPR, and of Clopper–Pearson's at the
    threshold found, which takes that threshold to be the true one;
-2. the share of studies of noise whose class disparity has p ≤ 0.05;
-3. the smallest leak that studies of some sizes would have seen in four of five cases.
+2. the share of studies in which no member of low scores is found, and how often the interval over
+   all models covers the true TPR then;
+3. the share of studies of noise whose class disparity has p ≤ 0.05, small classes too;
+4. the smallest leak that studies of some sizes would have seen in four of five cases.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from shadowmill.attacks import ATTACKS, ScoreBank, attack_shadows
+from shadowmill.metrics import bootstrap
 from shadowmill.metrics.bootstrap import class_bootstrap, two_way_bootstrap
 from shadowmill.metrics.intervals import clopper_pearson, detectable, tpr_interval
 from shadowmill.metrics.ranking import operating_point
@@ -68,8 +71,27 @@ def coverage() -> None:
             )
 
 
+def borders() -> None:
+    """Print the second table: members lie 1 σ below non-members, so that next to none is found."""
+    print("\n| shadows | examples | true TPR at 1 % FPR | none found | covers then |")
+    true = norm.sf(norm.isf(0.01) + 1)
+    for count, examples in ((4, 200), (8, 500)):
+        covers = []
+        for seed in range(STUDIES):
+            rng = np.random.default_rng([seed, count])
+            member_MN = rng.random((count, examples)) < 0.5
+            scores_MN = rng.normal(size=member_MN.shape) - member_MN
+            found = two_way_bootstrap(scores_MN, member_MN, (0.01,), REPLICATES, seed)
+            value, low, high = found["tpr_at_fpr_0.01", "pooled"]
+            if value == 0:
+                covers.append(low <= true <= high)
+        shares = f"{len(covers) / STUDIES:.0%} | {np.mean(covers):.0%}" if covers else "0% | –"
+        print(f"| {count} | {examples} | {true:.3%} | {shares} |", flush=True)
+
+
 def size() -> None:
-    """Print the second table."""
+    """Print the third table."""
+    bootstrap.MIN_CLASS_SIZE = 1
     print("\n| attack | shadows | examples of a class | AUC | TPR at 10 % FPR |")
     for attack, counts in (("watson", (4, 8)), ("lira_fixed", (6, 8, 16, 64))):
         for count in counts:
@@ -83,7 +105,7 @@ def size() -> None:
 
 
 def power() -> None:
-    """Print the third table."""
+    """Print the fourth table."""
     print("\n| examples | shadows | AUC | TPR at 1 % FPR | at 0.1 % FPR |")
     for examples in (500, 2_000, 10_000, 50_000):
         for count in (8, 64):
@@ -116,5 +138,6 @@ def _p_values(attack: str, num_shadows: int, examples: int, seed: int) -> list[f
 
 if __name__ == "__main__":
     coverage()
-    size()
+    borders()
     power()
+    size()
