@@ -60,6 +60,14 @@ TESTS = {
     "config/": ("config/",),
     "attacks/prior.py": ("attacks/test_prior.py", "attacks/test_lira.py"),
     "attacks/run.py": ("attacks/test_run.py",),
+    "attacks/sides.py": ("attacks/test_lira.py", "attacks/test_calibrated.py"),
+    "attacks/exposure.py": ("attacks/test_exposure.py",),
+    "attacks/pairs.py": ("attacks/test_pairs.py",),
+    "defenses/claims.py": ("defenses/test_claims.py",),
+    "data/duplicates.py": ("data/test_duplicates.py",),
+    "tables/privacy_audit.py": ("tables/test_privacy_audit.py",),
+    "tables/vulnerable.py": ("tables/test_vulnerable.py",),
+    "tables/attack_examples.py": ("tables/test_vulnerable.py",),
 }
 
 # Mutants that behave as the code does, each with the reason: module, line, change.
