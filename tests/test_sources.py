@@ -302,7 +302,6 @@ SOME = ("lira_online", "rmia_online", "nn", "loss", "attack_p")
         ("attacks/networks.py", "leave the attack out", "go on without the attack", set()),
         ("attacks/bank.py", "ndim != 3 or", "ndim != 3 or False or", set(SOME)),
         ("attacks/__init__.py", "Shokri's network", "Network of Shokri", set()),
-        ("attacks/__init__.py", "min_shadows=4,  # which", "min_shadows=6,  # ", {"rmia_online"}),
         (
             "attacks/__init__.py",
             '    "nn": _network(',
