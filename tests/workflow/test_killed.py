@@ -54,6 +54,7 @@ def assert_nothing_half_written(results):
         safetensors.torch.load_file(path)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(fresh, finished_once):
     fresh.configure(SLOWER)
     moments = [
