@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from halves import halves
+from scipy.stats import spearmanr
 
 from shadowmill import storage
 from shadowmill.attacks import ATTACKS, attack_shadows, exposure
@@ -43,6 +44,7 @@ def test_who_is_exposed_on_one_half_is_found_on_the_other(tmp_path, scores):
     assert table.loc[("most_vulnerable", "auc"), "value"] > 0.99
     assert table.loc[("most_vulnerable", "overlap"), "value"] == 1
     assert 0.45 < table.loc[("all", "auc"), "value"] < 0.6
+    assert abs(table.loc[("all", "spearman"), "value"]) < 0.15  # all but four are noise
     assert (table["lowest"] <= table["value"]).all()
     assert (table["value"] <= table["highest"]).all()
 
@@ -74,6 +76,8 @@ def test_numbers_of_one_draw(tmp_path, scores, monkeypatch):
     assert table["most_vulnerable", "tpr_at_fpr_0.01"] == pytest.approx(expected, rel=1e-8)
     expected = auc(score_MN.ravel(), judging.member_MN.ravel())
     assert table["all", "auc"] == pytest.approx(expected, rel=1e-8)
+    expected = spearmanr(*map(exposure.separation, (choosing, judging))).statistic
+    assert table["all", "spearman"] == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize(("num_shadows", "attack"), [(8, "lira_fixed"), (24, "nn")])

@@ -97,9 +97,14 @@ def exposure(bank: ScoreBank, score_MN: Float, confidence: float = 0.95) -> dict
     }
 
 
+def separation(bank: ScoreBank) -> Float:
+    """The separation of each example alone, (N,) float64, as of ``exposure``."""
+    return _separation(*_sides(bank))
+
+
 def most_vulnerable(bank: ScoreBank) -> NDArray[np.intp]:
     """Indices of the ``TOP_SHARE`` of the examples with the largest separation, at least one."""
-    separation_N = _separation(*_sides(bank))
+    separation_N = separation(bank)
     count = max(1, round(TOP_SHARE * len(separation_N)))
     return np.argsort(-separation_N, kind="stable")[:count]
 

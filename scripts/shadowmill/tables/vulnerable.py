@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from shadowmill.attacks import ATTACKS, Attack, ScoreBank, attack_shadows, has_enough
-from shadowmill.attacks.exposure import halves, most_vulnerable
+from shadowmill.attacks.exposure import halves, most_vulnerable, separation
 from shadowmill.attacks.run import bank_of
 from shadowmill.metrics.ranking import allowed_false_positives, auc, tpr_at_fpr
 from shadowmill.names import Cell
@@ -30,8 +31,9 @@ def tabulate(cell: Cell, attack: str, score_paths: Sequence[str], output: str) -
     the attack finds them and `all` is measured on the other, whose shadows attack each other.
     Choosing and judging on the same shadows would take chance for exposure. Each group is one
     ranking of its pairs of model and example. `overlap` is the share of the most vulnerable of one
-    half that are so on the other too. Values are means over the draws. No rows if the
-    halves are too small for the attack, or it takes long.
+    half that are so on the other too, `spearman` the rank correlation of the separations of all.
+    Values are means over the draws. No rows if the halves are too small for the attack, or it takes
+    long.
 
     Args:
         cell: the configuration.
@@ -84,3 +86,5 @@ def _measure(
             yield (group, f"tpr_at_fpr_{FPR:g}", count), tpr_at_fpr(*ranking, FPR)
     again = np.isin(chosen, most_vulnerable(judging)).mean()
     yield ("most_vulnerable", "overlap", len(chosen)), float(again)
+    ranks = spearmanr(separation(choosing), separation(judging)).statistic
+    yield ("all", "spearman", len(everything)), float(ranks)
