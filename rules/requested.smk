@@ -61,16 +61,17 @@ def files_of_backbones():
 
 def requested():
     """What the command line names beside options."""
-    named = {*STUDIES, "results/"}
+    named = {*STUDIES, *RECONSTRUCTIONS, "results/"}
     if not any(name in argument for argument in sys.argv[1:] for name in named):
         return []
     return get_argument_parser().parse_known_args(sys.argv[1:])[0].targets
 
 
 def requested_studies(targets):
-    """The studies that files are of, or those that are built if none is named."""
+    """The studies that are named or have the files that are; without any, those that are built."""
     words = {word for target in targets for word in target.split("/")}
-    return [study for study in STUDIES.values() if study.name in words] or BUILT
+    named = [study for study in STUDIES.values() if study.name in words]
+    return named if targets else BUILT
 
 
 with users_mistakes():

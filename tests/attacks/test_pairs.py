@@ -95,6 +95,17 @@ def test_what_a_complement_validates_on_does_not_count():
     assert pairs.audit(targets, bank_of(roles_MN), own=True).coins == alone.coins + count
 
 
+def test_references_that_all_validate_on_an_example_do_not_suffice():
+    roles_MN = halves(8, 200, seed=0)
+    targets = targets_of(2, 200)
+    assert pairs.audit(targets, bank_of(roles_MN), own=True).runs == 4
+    # The pairs that are references: nobody is left who never saw example 3.
+    roles_MN[4:, 3] = np.where(roles_MN[4:, 3] == NON_MEMBER, VALIDATION, MEMBER)
+    found = pairs.audit(targets, bank_of(roles_MN), own=True)
+    assert found == pairs.audit(targets, bank_of(roles_MN), own=False)
+    assert found.runs == 2
+
+
 def tally(score_of, rng, num_examples, drawn):
     member_N = np.zeros(num_examples, dtype=bool)
     member_N[rng.permutation(num_examples)[: num_examples // 2]] = True

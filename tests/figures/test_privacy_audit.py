@@ -10,20 +10,20 @@ from shadowmill.names import Cell
 from shadowmill.tables import identity, write_csv
 
 ROWS = {
-    "dense": (np.nan, 2.5, 3.1, False),
-    "dense+dp_sgd-2": (3.4, 0.4, 0.6, False),
-    "dense+dp_sgd-8": (12.8, 1.2, 1.7, False),
+    "dense": (np.nan, 2.5, 3.1),
+    "dense+dp_sgd-2": (3.4, 0.4, 0.6),
+    "dense+dp_sgd-8": (12.8, 1.2, 1.7),
 }
 
 
 @pytest.fixture
 def write(tmp_path):
-    def write(exceeded=False, datasets=("digits",)):
+    def write(exceeded=False, datasets=("digits",), runs=(9, 9, 9)):
         table = pd.DataFrame(
             [
                 identity(Cell("main", dataset, "small_convnet", variant))
                 | {
-                    "runs": 9,
+                    "runs": count,
                     "delta": 1e-5,
                     "claimed_epsilon_replace_one": 0.1 if broken else claimed,
                     "shown_epsilon": shown,
@@ -32,7 +32,9 @@ def write(tmp_path):
                     "exceeded": broken,
                 }
                 for dataset in datasets
-                for variant, (claimed, shown, gaussian, _) in ROWS.items()
+                for (variant, (claimed, shown, gaussian)), count in zip(
+                    ROWS.items(), runs, strict=True
+                )
                 for broken in [exceeded and variant == "dense+dp_sgd-8"]
             ]
         )
@@ -66,6 +68,12 @@ def test_bounds_are_where_they_are(drawn, write):
     assert marks["<", False] == [(3.4, 1), (12.8, 2)]  # dense claims nothing
     assert panel.get_xlim()[1] > 12.8
     assert "claim exceeded" not in [text.get_text() for text in drawn[0].legends[0].get_texts()]
+
+
+@pytest.mark.parametrize(("runs", "said"), [((9, 9, 9), "9 runs"), ((9, 3, 6), "3 to 9 runs")])
+def test_the_title_says_how_many_runs(drawn, write, runs, said):
+    privacy_audit.plot(write(runs=runs), [])
+    assert f"95 % confidence, {said} of a variant" in drawn[0].get_suptitle()
 
 
 def test_an_exceeded_claim_is_in_the_title_and_the_legend(drawn, write):

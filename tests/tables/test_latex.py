@@ -5,7 +5,7 @@ import pytest
 
 from shadowmill.names import Cell
 from shadowmill.tables import identity, latex, write_csv
-from shadowmill.tables.summary import NONE_NOTE, PPV_NOTE, headline, summarise
+from shadowmill.tables.summary import NONE_NOTE, PPV, PPV_NOTE, headline, summarise
 
 
 @pytest.fixture
@@ -61,6 +61,14 @@ def test_models_that_are_no_shadows_are_named(paths):
     table["target"] = table["target"].where(is_dense, "targets-pooled")
     write_csv(paths[1], table)
     assert headline(*paths)[1]["judged by"].tolist() == ["shadows", "targets"]
+
+
+def test_a_pool_too_small_for_one_percent_has_no_ppv(paths):
+    table = pd.read_csv(paths[1])
+    table.loc[table["metric"] == "tpr_at_fpr_0.01", ["value", "ci_low", "ci_high"]] = float("nan")
+    write_csv(paths[1], table)
+    shown = headline(*paths)[1]
+    assert set(shown[PPV]) == set(shown["TPR at 1 % FPR"]) == {"undefined"}
 
 
 def test_what_was_not_found_has_what_would_have_been(paths):

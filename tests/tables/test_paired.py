@@ -54,6 +54,13 @@ def tabulate(tmp_path, files):
     return read_csv(tmp_path / "paired.csv")
 
 
+def bootstrapped(score_MN, reference_MN, roles_MN, *fprs):
+    member_MN, nonmember_MN = roles_MN == MEMBER, roles_MN == NON_MEMBER
+    return paired_bootstrap(
+        score_MN, reference_MN, member_MN, fprs, 40, seed=0, nonmember_MN=nonmember_MN
+    )
+
+
 @pytest.mark.parametrize(
     ("variant", "reference"),
     [
@@ -79,15 +86,8 @@ def test_each_variant_minus_its_reference(tmp_path, write, shadow_roles):
     }
     assert len(table) == 3 * 2 * 6
     indexed = table.set_index(["variant", "target", "metric"])
-    expected = paired_bootstrap(
-        written["static-0.9"][1]["shadow_score"],
-        written["dense"][1]["shadow_score"],
-        shadow_roles == MEMBER,
-        [0.1],
-        40,
-        seed=0,
-        nonmember_MN=shadow_roles == NON_MEMBER,
-    )
+    scores = (written[name][1]["shadow_score"] for name in ("static-0.9", "dense"))
+    expected = bootstrapped(*scores, shadow_roles, 0.1)
     for metric in ("auc", "tpr_at_fpr_0.1"):
         for aggregate in ("mean", "pooled"):
             row = indexed.loc["static-0.9", f"shadows-{aggregate}", metric]
@@ -114,15 +114,7 @@ def test_targets_are_compared_where_shadows_lack_the_defence(tmp_path, write, ta
     path, arrays = write("dense+ppb-4", 0, judged_by="targets")
     table = tabulate(tmp_path, {"dense": str(tmp_path / "dense.h5"), "dense+ppb-4": path})
     assert set(table["target"]) == {"targets-mean", "targets-pooled"}
-    expected = paired_bootstrap(
-        arrays["score"],
-        reference["score"],
-        target_roles == MEMBER,
-        [],
-        40,
-        seed=0,
-        nonmember_MN=target_roles == NON_MEMBER,
-    )["auc", "pooled"]
+    expected = bootstrapped(arrays["score"], reference["score"], target_roles)["auc", "pooled"]
     row = table.set_index(["target", "metric"]).loc[("targets-pooled", "auc")]
     assert row["difference"] == pytest.approx(expected.value, rel=1e-8)
 
@@ -141,16 +133,9 @@ def test_shadows_that_one_side_dropped_are_left_out_of_both(tmp_path, write):
     fewer["shadows"] = [arrays["shadows"][row] for row in kept]
     dropped, _ = write("dense", 1, **fewer)
     table = tabulate(tmp_path, {"dense": dropped, "static-0.9": write("static-0.9", 1)[0]})
-    roles_MN = arrays["shadow_roles"][[0, 2, 3]]
-    expected = paired_bootstrap(
-        other["shadow_score"][[0, 2, 3]],
-        arrays["shadow_score"][[0, 2, 3]],
-        roles_MN == MEMBER,
-        [],
-        40,
-        seed=0,
-        nonmember_MN=roles_MN == NON_MEMBER,
-    )["auc", "pooled"]
+    common = [0, 2, 3]
+    scores = (content["shadow_score"][common] for content in (other, arrays))
+    expected = bootstrapped(*scores, arrays["shadow_roles"][common])["auc", "pooled"]
     row = table.set_index(["target", "metric"]).loc[("shadows-pooled", "auc")]
     assert row["difference"] == pytest.approx(expected.value, rel=1e-8)
 
@@ -166,16 +151,8 @@ def test_examples_that_either_side_did_not_evaluate_are_left_out_of_both(tmp_pat
         content["shadow_score"][:, where] = np.nan
         aside[name] = write(name, 1, shadow_score=content["shadow_score"])[0]
     table = tabulate(tmp_path, aside).set_index(["target", "metric"])
-    kept_MN = arrays["shadow_roles"][:, 30:]
-    expected = paired_bootstrap(
-        other["shadow_score"][:, 30:],
-        arrays["shadow_score"][:, 30:],
-        kept_MN == MEMBER,
-        [],
-        2,
-        seed=0,
-        nonmember_MN=kept_MN == NON_MEMBER,
-    )
+    scores = (content["shadow_score"][:, 30:] for content in (other, arrays))
+    expected = bootstrapped(*scores, arrays["shadow_roles"][:, 30:])
     for aggregate in ("mean", "pooled"):
         found = table.loc[(f"shadows-{aggregate}", "auc"), "difference"]
         assert found == pytest.approx(expected["auc", aggregate].value, rel=1e-8)

@@ -10,7 +10,7 @@ from shadowmill.attacks import ATTACKS, attack_shadows, exposure
 from shadowmill.attacks.run import bank_of
 from shadowmill.metrics.ranking import auc, tpr_at_fpr
 from shadowmill.names import Cell, shadow_names
-from shadowmill.roles import MEMBER, NON_MEMBER
+from shadowmill.roles import MEMBER, NON_MEMBER, VALIDATION
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import attack_examples, read_csv, vulnerable
 
@@ -80,7 +80,23 @@ def test_numbers_of_one_draw(tmp_path, scores, monkeypatch):
     assert table["all", "spearman"] == pytest.approx(expected, rel=1e-8)
 
 
-@pytest.mark.parametrize(("num_shadows", "attack"), [(8, "lira_fixed"), (24, "nn")])
+def test_draws_that_leave_an_example_without_models_do_not_count(tmp_path, write_scores):
+    """Of three pairs one validates on the example, and is a half by itself in some draws."""
+    roles_MN = halves(6, NUM_EXAMPLES, seed=0)
+    roles_MN[:2, 5] = [MEMBER, VALIDATION]
+    names = shadow_names("shadow-00", 6)
+    path, _ = write_scores("shadow-00", names, roles_MN)
+    table = tabulate(tmp_path, path, "loss")
+    drawn = list(exposure.halves(bank_of(read_scores([path])), vulnerable.DRAWS))
+    alone = sum({*half.names} == {*names[:2]} for half, _ in drawn)
+    assert 0 < alone < vulnerable.DRAWS
+    assert set(table["draws"]) == {vulnerable.DRAWS - alone}
+
+
+@pytest.mark.parametrize(
+    ("num_shadows", "attack"),
+    [(8, "lira_fixed"), (24, "nn"), (24, "quantile_gaussian"), (2, "loss")],
+)
 def test_no_rows_where_halves_are_too_small_or_the_attack_takes_long(
     tmp_path, scores, num_shadows, attack
 ):

@@ -132,3 +132,6 @@ def test_too_few_shadows_are_said_before_anything_runs(fresh):
         said = "studies.small.num_shadows: 4 are too few to be attacked with each other by "
         assert output.count(said) == len(SMALL["studies"]["small"]["attacks"])
         assert "studies.other" not in output
+    # Who asks for nothing of a study is not told of one.
+    output = fresh.snakemake("--cores", "1", "--dry-run", "--", "results/data/digits.h5")
+    assert "too few" not in output

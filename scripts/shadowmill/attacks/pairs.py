@@ -63,24 +63,29 @@ def audit(targets: ScoreBank, shadows: ScoreBank, *, own: bool) -> Tally:
     groups = shadows.left_out_together
     half = len(groups) // 2 if own else 0
     references = shadows.select(np.concatenate(groups[half:]))
-    if half and len(references.names) < required_shadows(MODE):
+    if not _suffice(references):
         half, references = 0, shadows
-    audited = shadows.select([group[0] for group in groups[:half]]) if half else None
+    # An example that the complement validates on would count in one of its two roles only.
+    fair_MN = shadows.nonmember_MN | shadows.nonmember_MN[shadows.complement_M]
+    audited = [group[0] for group in groups[:half]]
+    banks = [(targets, np.ones_like(targets.member_MN))]
+    if audited:
+        banks.append((shadows.select(audited), fair_MN[audited]))
     pairs_P2 = draw_pairs(targets.member_MN.shape[1])
     total = np.zeros(4, dtype=np.int64)
-    for bank in (targets, audited):
-        if bank is None:
-            continue
-        # An example that the complement validates on would be counted in one of two roles only.
-        fair_MN = np.ones(bank.member_MN.shape, dtype=bool)
-        if bank is audited:
-            complements = shadows.complement_M[[group[0] for group in groups[:half]]]
-            fair_MN = bank.nonmember_MN | shadows.nonmember_MN[complements]
-        for score_N, member_N, nonmember_N, fair_N in zip(
-            lira(references, bank, MODE), bank.member_MN, bank.nonmember_MN, fair_MN, strict=True
-        ):
-            total += 1, *guess(score_N, member_N & fair_N, nonmember_N & fair_N, pairs_P2)
+    for bank, fair_MN in banks:
+        roles = bank.member_MN & fair_MN, bank.nonmember_MN & fair_MN
+        for each in zip(lira(references, bank, MODE), *roles, strict=True):
+            total += 1, *guess(*each, pairs_P2)
     return Tally(*total.tolist())
+
+
+def _suffice(references: ScoreBank) -> bool:
+    """Whether shadows can attack: of few pairs all may validate on an example."""
+    sides = (references.member_MN, references.nonmember_MN)
+    return len(references.names) >= required_shadows(MODE) and all(
+        side_MN.any(axis=0).all() for side_MN in sides
+    )
 
 
 def draw_pairs(num_examples: int) -> NDArray[np.intp]:

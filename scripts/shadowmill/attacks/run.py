@@ -199,9 +199,7 @@ def _features(data_path: str, pool_size: int) -> dict[str, np.ndarray]:
     """The examples as rows of numbers, of the pool and of the population outside it."""
     from shadowmill.data.store import load
 
-    data = load(data_path)
-    rows = data.inputs.reshape(len(data.labels), -1).astype(np.float32)
-    rows = rows / 255 if data.kind == "image" else rows
+    rows = load(data_path).flat_inputs
     found = {"features": rows[:pool_size]}
     if len(rows) > pool_size:
         found["population_features"] = rows[pool_size:]

@@ -49,6 +49,12 @@ class Data:
     digest: str
 
     @property
+    def flat_inputs(self) -> np.ndarray:
+        """Each example as one row of numbers, (N, D) float32; pixels scaled to 0…1."""
+        rows = self.inputs.reshape(len(self.labels), -1).astype(np.float32)
+        return rows / 255 if self.kind == "image" else rows
+
+    @property
     def num_classes(self) -> int:
         """Number of labels."""
         return len(self.class_names)

@@ -46,10 +46,9 @@ def plot(audit_path: str, outputs: Sequence[str]) -> None:
     axes[-1, 0].set_xlabel("ε, replacing one example")
     style.legend(figure, "below")
     said = "\n".join(exceeded_claims(audit_path))
-    runs = f"{table['runs'].min():g} runs of a variant" if table["runs"].nunique() == 1 else "runs"
-    style.title(
-        figure, f"95 % confidence, {runs}; δ = {table['delta'].iloc[0]:g}{said and chr(10)}{said}"
-    )
+    runs = " to ".join(str(count) for count in sorted({table["runs"].min(), table["runs"].max()}))
+    facts = f"95 % confidence, {runs} runs of a variant; δ = {table['delta'].iloc[0]:g}"
+    style.title(figure, f"{facts}\n{said}" if said else facts)
     style.save(figure, outputs)
 
 

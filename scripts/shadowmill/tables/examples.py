@@ -47,11 +47,12 @@ def tabulate(
     bank, correct_MN = bank_of(shadows).select(np.flatnonzero(used_M)), shadows["correct"][used_M]
     evaluated_MN = np.logical_or(*split(scores.shadow_score_MN, scores.shadow_roles_MN))
     columns = exposure(bank, np.where(evaluated_MN, scores.shadow_score_MN, np.nan))
-    data = store.load(data_path)
     num_examples = shadows["phi"].shape[1]
-    labels, beside = data.labels[:num_examples], (None, np.nan, None)
+    with store.opened(data_path) as file:
+        labels = file["labels"][:num_examples]
+    beside = (None, np.nan, None)
     if 1 < num_examples <= MOST_COMPARED:
-        beside = nearest(data.inputs[:num_examples].reshape(num_examples, -1).astype(np.float32))
+        beside = nearest(store.load(data_path).flat_inputs[:num_examples])
     table = pd.DataFrame(
         identity(cell)
         | {

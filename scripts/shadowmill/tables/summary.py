@@ -58,7 +58,8 @@ def headline(training_path: str, membership_path: str) -> tuple[str, pd.DataFram
         for metric, title in columns.items():
             line[title] = _estimate(by_metric.loc[metric], metric)
         tpr = by_metric.loc["tpr_at_fpr_0.01", "value"]
-        line[PPV] = ", ".join(f"{ppv(tpr, 0.01, prior):.0%}" for prior in (0.1, 0.01))
+        shares = ", ".join(f"{ppv(tpr, 0.01, prior):.0%}" for prior in (0.1, 0.01))
+        line[PPV] = "undefined" if pd.isna(tpr) else shares
         lines.append(line)
     table = pd.DataFrame(lines)
     constant = [name for name in ("dataset", "architecture") if table[name].nunique() == 1]

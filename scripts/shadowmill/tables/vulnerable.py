@@ -14,13 +14,12 @@ from shadowmill.attacks.exposure import halves, most_vulnerable, separation
 from shadowmill.attacks.run import bank_of
 from shadowmill.metrics.ranking import allowed_false_positives, auc, tpr_at_fpr
 from shadowmill.names import Cell
+from shadowmill.scores.arrays import ARRAYS
 from shadowmill.scores.files import read_scores
 from shadowmill.tables import identity, write_csv
 
 DRAWS = 20
 FPR = 0.01
-
-_COLUMNS = ["attack", "group", "metric", "num_examples", "draws", "value", "lowest", "highest"]
 
 
 def tabulate(cell: Cell, attack: str, score_paths: Sequence[str], output: str) -> None:
@@ -32,8 +31,8 @@ def tabulate(cell: Cell, attack: str, score_paths: Sequence[str], output: str) -
     Choosing and judging on the same shadows would take chance for exposure. Each group is one
     ranking of its pairs of model and example. `overlap` is the share of the most vulnerable of one
     half that are so on the other too, `spearman` the rank correlation of the separations of all.
-    Values are means over the draws. No rows if the halves are too small for the attack, or it takes
-    long.
+    Values are means over the draws. No rows if the halves are too small for the attack, or if it
+    trains networks or looks at the examples themselves.
 
     Args:
         cell: the configuration.
@@ -42,36 +41,28 @@ def tabulate(cell: Cell, attack: str, score_paths: Sequence[str], output: str) -
         output: CSV file to write.
     """
     row = ATTACKS[attack]
-    draws = []
-    if row.fast or not row.learns:
+    measured = []
+    looks_at_inputs = any(ARRAYS[name].given == "data" for name in row.needs)
+    if (row.fast or not row.learns) and not looks_at_inputs:
         shadows = bank_of(read_scores(score_paths, sorted(row.needs)))
         if len(shadows.left_out_together) > 1:
-            draws = [dict(_measure(row, *parts)) for parts in halves(shadows, DRAWS)]
-    rows = [
-        {
-            "attack": attack,
-            "group": group,
-            "metric": metric,
-            "num_examples": count,
-            "draws": len(draws),
-            "value": np.mean(values),
-            "lowest": np.min(values),
-            "highest": np.max(values),
-        }
-        for group, metric, count in (draws[0] if draws else ())
-        for values in [[each[group, metric, count] for each in draws]]
-    ]
-    table = pd.DataFrame(rows, columns=_COLUMNS)
-    for index, (name, value) in enumerate(identity(cell).items()):
+            measured = [each for parts in halves(shadows, DRAWS) for each in _measure(row, *parts)]
+    keys = ["group", "metric", "num_examples"]
+    by_key = pd.DataFrame(measured, columns=[*keys, "value"]).groupby(keys, sort=False)["value"]
+    table = by_key.agg(draws="count", value="mean", lowest="min", highest="max").reset_index()
+    for index, (name, value) in enumerate((identity(cell) | {"attack": attack}).items()):
         table.insert(index, name, value)
     write_csv(output, table)
 
 
 def _measure(
     attack: Attack, choosing: ScoreBank, judging: ScoreBank
-) -> Iterator[tuple[tuple[str, str, int], float]]:
-    """Values by group, metric and number of examples; none if the halves are too small."""
-    if not has_enough(attack, judging, in_turn=True) or not has_enough(attack, choosing):
+) -> Iterator[tuple[str, str, int, float]]:
+    """Group, metric, number of examples, value; nothing if the halves are too small."""
+    # Of few pairs all may validate on an example.
+    sides = (part for bank in (choosing, judging) for part in (bank.member_MN, bank.nonmember_MN))
+    complete = all(side_MN.any(axis=0).all() for side_MN in sides)
+    if not complete or not has_enough(attack, judging, in_turn=True):
         return
     chosen = most_vulnerable(choosing)
     score_MN = attack_shadows(attack, judging)
@@ -81,10 +72,10 @@ def _measure(
         used = used_MN[:, examples]
         ranking = score_MN[:, examples][used], judging.member_MN[:, examples][used]
         count, nonmembers = len(examples), int((~ranking[1]).sum())
-        yield (group, "auc", count), auc(*ranking)
+        yield group, "auc", count, auc(*ranking)
         if allowed_false_positives(FPR, nonmembers):
-            yield (group, f"tpr_at_fpr_{FPR:g}", count), tpr_at_fpr(*ranking, FPR)
+            yield group, f"tpr_at_fpr_{FPR:g}", count, tpr_at_fpr(*ranking, FPR)
     again = np.isin(chosen, most_vulnerable(judging)).mean()
-    yield ("most_vulnerable", "overlap", len(chosen)), float(again)
+    yield "most_vulnerable", "overlap", len(chosen), float(again)
     ranks = spearmanr(separation(choosing), separation(judging)).statistic
-    yield ("all", "spearman", len(everything)), float(ranks)
+    yield "all", "spearman", len(everything), float(ranks)
