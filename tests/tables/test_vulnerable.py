@@ -26,6 +26,7 @@ def scores(tmp_path, write_scores):
         gap_N = np.where(np.arange(NUM_EXAMPLES) < exposed, 6.0, 0.0)[:, None]
         arrays["phi"] = np.random.default_rng(1).normal(size=arrays["phi"].shape)
         arrays["phi"] += gap_N * (roles_MN == MEMBER)[..., None]
+        arrays["entropy"] = np.ones(roles_MN.shape, np.float32)
         storage.write_hdf5(path, arrays, {}, training_settings={})
         return path
 
@@ -39,7 +40,14 @@ def tabulate(tmp_path, path, attack="lira_fixed"):
 
 def test_who_is_exposed_on_one_half_is_found_on_the_other(tmp_path, scores):
     table = tabulate(tmp_path, scores(24, exposed=4)).set_index(["group", "metric"])
-    assert (table["draws"] == vulnerable.DRAWS).all()
+    assert table.index.tolist() == [
+        ("all", "auc"),
+        ("all", "tpr_at_fpr_0.01"),
+        ("most_vulnerable", "auc"),
+        ("most_vulnerable", "overlap"),
+        ("all", "spearman"),
+    ]
+    assert (table["draws"] == 20).all()
     assert table.loc["most_vulnerable", "num_examples"].tolist() == [4, 4]  # too few for a TPR
     assert table.loc[("most_vulnerable", "auc"), "value"] > 0.99
     assert table.loc[("most_vulnerable", "overlap"), "value"] == 1
@@ -105,6 +113,12 @@ def test_no_rows_where_halves_are_too_small_or_the_attack_takes_long(
     assert {"group", "value", "lowest"} <= set(table.columns)
 
 
+@pytest.mark.parametrize("attack", ["loss", "entropy"])
+def test_two_pairs_are_enough_for_attacks_that_need_no_shadows(tmp_path, scores, attack):
+    table = tabulate(tmp_path, scores(4, 0), attack)
+    assert {"auc", "overlap"} <= set(table["metric"])
+
+
 def slow_auc(score_M, member_M, nonmember_M):
     pairs = [(i > o) + (i == o) / 2 for i in score_M[member_M] for o in score_M[nonmember_M]]
     return np.mean(pairs) if pairs else np.nan
@@ -140,3 +154,13 @@ def test_examples_by_attack(tmp_path, attack):
     assert (table.loc[best, "top_of"] >= 1).all()
     assert table["top_of"].max() <= 2
     assert (table.loc[table["top_of"] > 0, ["lira_online", "loss"]].max(axis=1) > 0.9).all()
+
+
+def test_no_example_is_on_top_of_an_attack_that_tells_nothing(tmp_path, attack):
+    constant = attack[1] | {"shadow_score": np.zeros_like(attack[1]["shadow_score"])}
+    path = str(tmp_path / "constant.h5")
+    storage.write_hdf5(path, constant, {}, adversary="adaptive", judged_by="shadows")
+    attack_examples.tabulate(CELL, {"loss": path}, str(tmp_path / "t.csv"))
+    table = read_csv(tmp_path / "t.csv")
+    assert set(table["loss"]) == {0.5}
+    assert set(table["top_of"]) == {0}
