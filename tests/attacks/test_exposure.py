@@ -114,6 +114,24 @@ def test_rates_at_the_threshold_of_all():
     assert np.isnan(few["fpr_at_0.01"]).all()
 
 
+def test_rates_are_of_the_models_that_were_evaluated():
+    rng = np.random.default_rng(1)
+    half_MN = rng.random((5, 60)) < 0.5
+    member_MN = np.concatenate([half_MN, ~half_MN])
+    score_MN = rng.normal(size=(10, 60)) + 2 * member_MN
+    score_MN[0] = np.nan
+    table = exposure(score_bank(np.zeros((10, 60, 1)), member_MN), score_MN)
+    fewer = exposure(score_bank(np.zeros((9, 60, 1)), member_MN[1:]), score_MN[1:])
+    for name in ("tpr_at_0.01", "fpr_at_0.01"):
+        np.testing.assert_array_equal(table[name], fewer[name])
+    assert table["tpr_at_0.01"].max() > 0
+
+
+def test_at_least_one_example_is_the_most_vulnerable():
+    bank = random_bank(8, 30, np.where(np.arange(30) == 17, 9.0, 0.0))
+    assert most_vulnerable(bank).tolist() == [17]
+
+
 def test_halves_keep_pairs_and_share_no_model():
     bank = random_bank(12, 20, 0.0)
     drawn = list(halves(bank, 4))
@@ -153,7 +171,12 @@ def test_equal_separation_shares_a_rank():
 def test_no_spread_stays_finite():
     phi_MNA = np.array([1.0, 1.0, 0.0, 0.0])[:, None, None]
     bank = score_bank(phi_MNA, np.array([[1], [1], [0], [0]], dtype=bool))
-    np.testing.assert_allclose(exposure(bank, SCORE[:, :1])["separation"], 1e6)
+    table = exposure(bank, SCORE[:, :1])
+    np.testing.assert_allclose(table["separation"], 1e6)
+    # d = 1 over a spread of 1e-6, whose standard error is 1 of these: nothing is left to chance.
+    assert table["p_value"][0] < 1e-12
+    found = table["separation_low"][0], table["separation_high"][0]
+    assert found == pytest.approx((1e6 - 1.96, 1e6 + 1.96), abs=0.01)
 
 
 def test_float32_is_averaged_in_float64():
