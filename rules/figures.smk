@@ -43,7 +43,8 @@ rule plot_leakage:
             or of each variant if some are defended. All shadow models attacked with each other,
             pooled, or the targets where the title says so; bars are 95 % intervals of
             a two-way bootstrap over models and examples. The dotted line is an attack that
-            guesses.""",
+            guesses. A cross stands where nothing was found, at the smallest leak that would
+            probably have been.""",
         ),
     log:
         "results/logs/{study}/leakage.log",
@@ -138,9 +139,9 @@ rule plot_vulnerability:
             "the most vulnerable examples",
             """One rate for all examples is the rate of none. Left: at the threshold where 1 % of
             all non-members are wrongly accused, the share of the examples that are so by at
-            least a given part of the models without them. Right: what the study's first attack finds of all
-            examples, and of the 1 % with the largest separation, which were chosen on one half
-            of the shadows and judged on the other; bars span 20 such draws.""",
+            least a given part of the models without them. Right: what the study's first attack
+            finds of all examples, and of the 1 % with the largest separation, which were chosen
+            on one half of the shadows and judged on the other; bars span 20 such draws.""",
             **COMPARED,
         ),
     log:
