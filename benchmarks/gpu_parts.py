@@ -111,7 +111,7 @@ def make_stack(
     settings: dict, data: Data, numbers: Sequence[int], device: torch.device, mode: str = "none"
 ) -> Stack:
     """Models before their first step."""
-    pool = Pool(data, data.pool_size, settings["recipe"]["augmentation"], device)
+    pool = Pool(data, data.pool_size, device)
     specs = [
         ModelSpec(f"model {k}", k, members(k, data.pool_size), np.empty(0, np.int64))
         for k in numbers

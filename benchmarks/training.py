@@ -79,7 +79,7 @@ def make_specs(data: Data, chosen: range) -> list[ModelSpec]:
 
 def make_stack(settings: Mapping[str, Any], data: Data, chosen: range) -> Stack:
     """Some models on the CPU."""
-    pool = Pool(data, data.pool_size, settings["recipe"]["augmentation"], torch.device("cpu"))
+    pool = Pool(data, data.pool_size, torch.device("cpu"))
     return Stack(make_specs(data, chosen), settings, data, pool, data.pool_size // 2)
 
 

@@ -21,7 +21,6 @@ os.environ.update(
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load, require_free_names
 from shadowmill.config.written import require_text
-from shadowmill.data import DATASETS
 from shadowmill.errors import ShadowmillError
 from shadowmill.names import Cell, shadow_names
 from shadowmill.scores import SCORES_VERSION
@@ -79,7 +78,7 @@ def any_of(names):
 
 wildcard_constraints:
     study=any_of(STUDIES),
-    dataset=any_of(DATASETS),
+    dataset=any_of(CONFIG.datasets),
     architecture=any_of(a for s in STUDIES.values() for a in s.architectures),
     variant=any_of(v.name for s in STUDIES.values() for v in s.variants),
     attack=any_of(a for s in STUDIES.values() for a in s.attacks),

@@ -20,7 +20,7 @@ rule dataset:
     log:
         "results/logs/data/{dataset}.log",
     wildcard_constraints:
-        dataset=any_of(name for name in DATASETS if name not in PREPARED),
+        dataset=any_of(name for name in CONFIG.datasets if name not in PREPARED),
     conda:
         "../envs/shadowmill.yaml"
     params:

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from shadowmill.data.listing import Content, folder_of, plan
+from shadowmill.data.listing import Content, Names, folder_of, plan
 
 
 def record_of(dataset):
@@ -13,7 +13,7 @@ def record_of(dataset):
 # Not in jobs on a cluster: with a checkpoint, each would plan all that comes before it.
 PREPARED = [
     name
-    for name in DATASETS
+    for name in CONFIG.datasets
     if workflow.is_main_process
     and (exists(record_of(name)) or exists(f"results/data/{name}.h5"))
 ]
@@ -23,7 +23,8 @@ PREPARED = [
 def listing_of_set(dataset):
     """Another value if the files of a data set are not those that were prepared."""
     with mistakes_while_planning():
-        planned = plan(dataset, folder_of(dataset, config["data"]), record_of(dataset))
+        entry = CONFIG.datasets[dataset]
+        planned = plan(entry, folder_of(entry, config["data"]), record_of(dataset))
     if planned.note:
         logger.warning(planned.note)
     return planned.value
@@ -32,6 +33,11 @@ def listing_of_set(dataset):
 def examples_of_set(dataset):
     """Digest of the examples of a data set."""
     return Content(record_of(dataset))
+
+
+def names_of(wildcards):
+    """Digest of what examples are called: other names give other tables and figures."""
+    return Names(record_of(wildcards.dataset))
 
 
 def examples_of(wildcards):

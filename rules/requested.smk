@@ -79,7 +79,7 @@ with users_mistakes():
         requested(),
         CONFIG,
         {
-            "data": lambda: [f"results/data/{name}.h5" for name in DATASETS],
+            "data": lambda: [f"results/data/{name}.h5" for name in CONFIG.datasets],
             "backbones": files_of_backbones,
             **{name: partial(files_of_study, study) for name, study in STUDIES.items()},
             **{

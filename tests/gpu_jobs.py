@@ -62,8 +62,7 @@ def read_digits():
 
 def stack_on(device, settings, digits, models=1):
     data = features(digits) if settings["architecture"] == "mlp" else digits
-    augmentation = settings["recipe"]["augmentation"]
-    pool = Pool(data, len(data.labels), augmentation, torch.device(device))
+    pool = Pool(data, len(data.labels), torch.device(device))
     return Stack(make_specs(models), settings, data, pool, 200)
 
 

@@ -128,9 +128,7 @@ def test_scores_are_those_of_the_cpu(digits, architecture):
 
 def test_models_side_by_side_are_compiled_once(digits):
     settings = KINDS["dense"]
-    pool = Pool(
-        digits, len(digits.labels), settings["recipe"]["augmentation"], torch.device("cuda")
-    )
+    pool = Pool(digits, len(digits.labels), torch.device("cuda"))
 
     def stack():
         return Stack(make_specs(1), settings, digits, pool, 200, "default")

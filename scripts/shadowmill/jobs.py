@@ -62,6 +62,15 @@ def job(log_path: str, inputs: Iterable[str] = ()) -> Iterator[None]:
         sys.exit(1)
 
 
+def tell(title: str, notes: Iterable[str]) -> None:
+    """Show the user what is no error but should be known, and log it."""
+    notes = list(notes)
+    if notes:
+        text = "\n".join([f"{title}:", *(f"  {note}" for note in notes)])
+        logging.warning("%s", text)
+        print(text, file=sys.stderr)
+
+
 def require_past(paths: Iterable[str]) -> None:
     """Wait for files that are dated a few seconds ahead, as shared disks may date them.
 

@@ -5,11 +5,14 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _PACKAGE_FOLDER = Path(__file__).parent
 _LIBRARIES = ("numpy", "scipy", "h5py", "torch", "torchvision", "safetensors", "snakemake")
@@ -27,14 +30,33 @@ def differing(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str
     return [name for name in names if digest(found.get(name)) != digest(expected.get(name))]
 
 
+class ArrayDigest:
+    """Short hexadecimal digest of an array's shape, type and content, taken part by part."""
+
+    def __init__(self, dtype: "np.dtype", shape: Sequence[int]) -> None:
+        """Begin with no content."""
+        self._content = hashlib.sha256(f"{dtype.str}{tuple(shape)}".encode())
+
+    def update(self, part: "np.ndarray") -> None:
+        """Add the next elements, in C order."""
+        import numpy as np
+
+        # Without a copy: data sets are large.
+        self._content.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+
+    def hexdigest(self) -> str:
+        """The digest."""
+        return self._content.hexdigest()[:16]
+
+
 def array_digest(array: Any) -> str:
     """Short hexadecimal digest of an array's shape, type and content."""
     import numpy as np
 
     array = np.ascontiguousarray(array)
-    content = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    content.update(array.reshape(-1).view(np.uint8))  # without a copy: data sets are large
-    return content.hexdigest()[:16]
+    content = ArrayDigest(array.dtype, array.shape)
+    content.update(array)
+    return content.hexdigest()
 
 
 @cache

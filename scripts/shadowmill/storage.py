@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import array_digest, digest
+from shadowmill.provenance import ArrayDigest, array_digest, digest
 
 if TYPE_CHECKING:
     import h5py
     import numpy as np
     import torch
 
-_PROVENANCE = "provenance"
+PROVENANCE = "provenance"
 # Of attributes or metadata, or of one array; and of all tensors.
-_DIGEST, _CONTENT = "digest_of_this", "digest_of_tensors"
+DIGEST, _CONTENT = "digest_of_this", "digest_of_tensors"
 
+_PART = 1 << 25  # bytes of a large array that are looked at at once
 _SMALL_FILE = 1 << 16  # bytes; with less room than this nothing can be done
 
 
@@ -164,8 +165,8 @@ class Arrays:
         """
         self.path, self._file, self._names = path, file, tuple(file)
         texts = dict(file.attrs)
-        expected = texts.pop(_DIGEST, None)
-        if _PROVENANCE not in texts or expected is None:
+        expected = texts.pop(DIGEST, None)
+        if PROVENANCE not in texts or expected is None:
             raise _foreign(path)
         if digest(texts) != expected:
             raise _damaged(path, "its attributes")
@@ -187,6 +188,26 @@ class Arrays:
         with self._stored(name) as stored:
             values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[()]
             return self._checked(stored, values)
+
+    def mapped(self, name: str) -> "np.ndarray":
+        """An array that is read from the disk as it is used, if it lies there in one piece.
+
+        Its content is checked all the same, piece by piece.
+        """
+        import numpy as np
+
+        with self._stored(name) as stored:
+            offset = stored.id.get_offset()
+            if offset is None:
+                return self[name]
+            # Copies what is written to, which nothing does: torch warns of arrays that refuse it.
+            array = np.memmap(self.path, stored.dtype, "c", offset, stored.shape)
+            content = ArrayDigest(array.dtype, array.shape)
+            for part in parts(array):
+                content.update(part)
+            if content.hexdigest() != stored.attrs.get(DIGEST):
+                raise _damaged(self.path, name)
+            return array
 
     def read_into(self, name: str, destination: "np.ndarray", where: Any) -> None:
         """Read an array straight into a part of another one of its type."""
@@ -210,7 +231,7 @@ class Arrays:
             raise _damaged(self.path, name) from error
 
     def _checked(self, stored: "h5py.Dataset", values: "np.ndarray") -> "np.ndarray":
-        if content_digest(values) != stored.attrs.get(_DIGEST):
+        if content_digest(values) != stored.attrs.get(DIGEST):
             raise _damaged(self.path, stored.name.lstrip("/"))
         return values
 
@@ -254,31 +275,42 @@ def write_hdf5(
         attributes: JSON-serialisable facts that readers need.
     """
     import h5py
-    import numpy as np
 
     # In memory first: the library crashes the process when it cannot write what it holds.
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        for name, value in arrays.items():
-            array = np.asarray(value)
-            if array.dtype.kind in "UO":
-                text = array.astype(object)
-                stored = file.create_dataset(name, data=text, dtype=h5py.string_dtype())
-            elif array.nbytes > 1 << 16:
-                stored = file.create_dataset(
-                    name, data=array, compression="gzip", compression_opts=1
-                )
-            else:
-                stored = file.create_dataset(name, data=array)
-            stored.attrs[_DIGEST] = content_digest(array)
-        facts = {**attributes, _PROVENANCE: provenance}
-        texts = {name: json.dumps(value) for name, value in facts.items()}
-        for name, text in (texts | {_DIGEST: digest(texts)}).items():
-            file.attrs[name] = text
+        fill(file, arrays, {**attributes, PROVENANCE: provenance})
     write_bytes(path, content.getbuffer())
 
 
-def attribute(file: Arrays, name: str = _PROVENANCE) -> Any:
+def fill(file: "h5py.File", arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Put arrays and attributes into an HDF5 file, with their digests."""
+    import h5py
+    import numpy as np
+
+    for name, value in arrays.items():
+        array = np.asarray(value)
+        if array.dtype.kind in "UO":
+            text = array.astype(object)
+            stored = file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+        elif array.nbytes > 1 << 16:
+            stored = file.create_dataset(name, data=array, compression="gzip", compression_opts=1)
+        else:
+            stored = file.create_dataset(name, data=array)
+        stored.attrs[DIGEST] = content_digest(array)
+    texts = {name: json.dumps(value) for name, value in facts.items()}
+    for name, text in (texts | {DIGEST: digest(texts)}).items():
+        file.attrs[name] = text
+
+
+def parts(array: "np.ndarray") -> Iterator["np.ndarray"]:
+    """The rows of an array, some at a time."""
+    rows = max(1, _PART // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
+def attribute(file: Arrays, name: str = PROVENANCE) -> Any:
     """An attribute that `write_hdf5` wrote (the provenance, if no name is given).
 
     Raises:
@@ -306,7 +338,7 @@ def write_tensors(
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     texts = {name: json.dumps(value) for name, value in metadata.items()}
-    digests = {_DIGEST: digest(texts), _CONTENT: _tensors_digest(plain)}
+    digests = {DIGEST: digest(texts), _CONTENT: _tensors_digest(plain)}
     write_bytes(path, save(plain, texts | digests))
 
 
@@ -363,7 +395,7 @@ def _open_tensors(path: str | Path, framework: str) -> Iterator[tuple[Any, dict[
     try:
         with safe_open(path, framework=framework) as file:
             texts = dict(file.metadata() or {})
-            expected, content = texts.pop(_DIGEST, None), texts.pop(_CONTENT, None)
+            expected, content = texts.pop(DIGEST, None), texts.pop(_CONTENT, None)
             if expected is None or content is None:
                 raise _foreign(path)
             if digest(texts) != expected:

@@ -4,7 +4,8 @@
 def test_defaults_are_filled_into_the_raw_configuration(raw, read):
     read(raw)
     assert raw["keep_models"] is True
-    assert raw["data"] == {"root": "data", "roots": {}}
+    assert raw["data"] == {"root": "data", "roots": {}, "sizes": {}}
+    assert raw["datasets"] == {}
     assert raw["execution"] == {
         "device": "auto",
         "stacking": "auto",
@@ -73,7 +74,7 @@ def test_given_values_are_not_overwritten_by_defaults(raw, read):
     raw["studies"]["main"]["defenses"] = {"adversarial": {"attack_steps": 3}}
     config = read(raw)
     assert config.keep_models is False
-    assert raw["data"] == {"root": "data", "roots": {"cifar10": "/data/cifar"}}
+    assert raw["data"] == {"root": "data", "roots": {"cifar10": "/data/cifar"}, "sizes": {}}
     main = config.studies["main"]
     assert main.recipe["momentum"] == 0
     assert main.recipe["augmentation"] == {

@@ -261,10 +261,11 @@ def test_scores_may_be_there_or_be_made(raw, study, tmp_path, make):
 
 
 def test_sizes_of_data_that_only_files_know_are_not_judged(raw, study):
-    raw["studies"]["prefixes"] |= {"datasets": ["image_folder"], "validation": 0.0001}
+    raw["datasets"] = {"skin": {"images": "skin", "size": 16}}
+    raw["studies"]["prefixes"] |= {"datasets": ["skin"], "validation": 0.0001}
     raw["studies"]["prefixes"]["subsets"]["sizes"] = [10**9]
     raw["recipes"]["cycle"]["batch_size"] = 16
-    assert study("prefixes").num_examples("image_folder") is None
+    assert study("prefixes").num_examples("skin") is None
 
 
 # The checks know the numbers of members that the roles have.

@@ -37,7 +37,7 @@ def test_a_study_is_what_is_written(config, name):
     study, written = config.studies[name], WRITTEN["studies"][name]
     assert written["description"]
     for key in ("datasets", "architectures", "attacks", "target_seeds"):
-        assert getattr(study, key) == tuple(written[key])
+        assert tuple(getattr(study, key)) == tuple(written[key])
     assert [variant.name for variant in study.variants] == written["variants"]
     for key in ("num_shadows", "models_per_job"):
         assert getattr(study, key) == written[key]

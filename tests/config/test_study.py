@@ -112,10 +112,13 @@ def test_disjoint_shadows_may_be_odd_in_number(raw, study):
         ("digits", 1797, 1797),  # no official test set
         ("cifar10", 50_000, 60_000),
         ("svhn", 73_257, 99_289),
-        ("image_folder", None, None),  # only the user's files know
+        ("skin", None, None),  # only the user's files know
     ],
 )
-def test_the_pool_of_disjoint_includes_the_test_set(study, dataset, half, disjoint):
+def test_the_pool_of_disjoint_includes_the_test_set(raw, study, dataset, half, disjoint):
+    raw["datasets"] = {"skin": {"images": "skin", "size": 16}}
+    for name in ("main", "apart"):
+        raw["studies"][name]["datasets"] = [dataset]
     assert study("main").num_examples(dataset) == half
     assert study("apart").num_examples(dataset) == disjoint
 

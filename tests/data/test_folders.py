@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from shadowmill.data import DATASETS
 from shadowmill.data.readers import folders
+from shadowmill.data.readers.images import decode
 from shadowmill.errors import DataError
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
@@ -31,6 +32,14 @@ def resize_row(monkeypatch, name, pool_size, test_size, num_classes):
     monkeypatch.setitem(DATASETS, name, row)
 
 
+def decoded(paths, size):
+    return np.concatenate(list(decode(paths, size, "x").parts))
+
+
+def whole(examples):
+    return replace(examples, inputs=np.concatenate(list(examples.inputs.parts)))
+
+
 def colours(images):
     """The colour of each of some images of one colour each."""
     first = images[:, :1, :1]
@@ -45,7 +54,7 @@ def test_images_of_the_right_size_come_through_bit_by_bit(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).save(tmp_path / "b.tif")
-    images = folders.decode([str(tmp_path / "a.png"), str(tmp_path / "b.tif")], 16, "x")
+    images = decoded([str(tmp_path / "a.png"), str(tmp_path / "b.tif")], 16)
     assert images.dtype == np.uint8
     np.testing.assert_array_equal(images, np.stack([pixels, pixels]))
 
@@ -57,7 +66,7 @@ def test_the_central_square_is_kept(tmp_path, upright):
         stripes[:, 40 * k : 40 * (k + 1)] = colour
     stripes = stripes.transpose(1, 0, 2) if upright else stripes
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    image = folders.decode([str(tmp_path / "stripes.png")], 20, "x")[0]
+    image = decoded([str(tmp_path / "stripes.png")], 20)[0]
     inner = image[1:-1, 1:-1]  # along the cuts the filter looks a little beyond them
     assert (inner == GREEN).all()
     assert (np.abs(image.astype(int) - GREEN) < 30).all()
@@ -68,7 +77,7 @@ def test_scaling_down_is_antialiased(tmp_path):
     columns = np.zeros((64, 64, 3), np.uint8)
     columns[:, 1::2] = 255
     Image.fromarray(columns).save(tmp_path / "columns.png")
-    image = folders.decode([str(tmp_path / "columns.png")], 16, "x")[0]
+    image = decoded([str(tmp_path / "columns.png")], 16)[0]
     assert (np.abs(image[:, 1:-1].astype(int) - 128) <= 2).all()
 
 
@@ -78,7 +87,7 @@ def test_scaling_is_that_of_torchvision(tmp_path):
     waves = 127 + 60 * np.sin(x / 17) + 60 * np.cos(y / 11)
     picture = np.stack([waves, waves[::-1], waves[:, ::-1]], -1).astype(np.uint8)
     Image.fromarray(picture).save(tmp_path / "waves.png")
-    image = folders.decode([str(tmp_path / "waves.png")], 32, "x")[0]
+    image = decoded([str(tmp_path / "waves.png")], 32)[0]
     two_steps = v2.Compose(
         [v2.Resize(32, v2.InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(32)]
     )
@@ -92,7 +101,7 @@ def test_every_kind_of_image_becomes_three_colours(tmp_path):
     Image.new("1", (8, 8), 1).save(tmp_path / "bits.png")
     Image.new("CMYK", (8, 8), (0, 0, 0, 0)).save(tmp_path / "print.jpg")
     paths = [str(tmp_path / n) for n in ("grey.png", "alpha.png", "bits.png", "print.jpg")]
-    found = colours(folders.decode(paths, 4, "x"))
+    found = colours(decoded(paths, 4))
     assert found == [(77,) * 3, (1, 2, 3), (255,) * 3, (255,) * 3]
 
 
@@ -100,7 +109,7 @@ def test_many_images_keep_their_order(tmp_path):
     paths = [tmp_path / f"{k}.png" for k in range(200)]
     for k, path in enumerate(paths):
         save(path, (k, 0, 0), (4, 4))
-    assert folders.decode([str(p) for p in paths], 4, "x")[:, 0, 0, 0].tolist() == list(range(200))
+    assert decoded([str(p) for p in paths], 4)[:, 0, 0, 0].tolist() == list(range(200))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not here</html>", b"\x89PNG\r\n\x1a\nrubbish"])
@@ -108,7 +117,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
     save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(content)
     with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'bad.png'}: cannot be read")):
-        folders.decode([str(tmp_path / n) for n in ("good.png", "bad.png")], 4, "x")
+        decoded([str(tmp_path / n) for n in ("good.png", "bad.png")], 4)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -118,82 +127,7 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=re.escape(str(path))):
-        folders.decode([str(path)], 16, "x")
-
-
-# The user's own images
-
-
-@pytest.fixture
-def own(tmp_path):
-    """Two classes; files and folders are made in an order that is not the alphabetical one."""
-    save(tmp_path / "train/dog/2.jpeg", RED)
-    save(tmp_path / "train/cat/b.PNG", BLUE)
-    save(tmp_path / "train/dog/1.jpeg", GREY)
-    save(tmp_path / "train/cat/a.tif", GREEN)
-    save(tmp_path / "train/cat/c.jpg", GREY)
-    (tmp_path / "train/cat/notes.txt").write_text("no image")
-    (tmp_path / "train/cat/._a.jpg").write_bytes(b"what macOS leaves behind")
-    save(tmp_path / "train/.trash/d.png", RED)
-    (tmp_path / "train/README.md").write_text("no class")
-    return tmp_path
-
-
-def test_own_images_are_ordered_by_class_then_by_name(own):
-    examples = folders.image_folder(own)
-    assert examples.inputs.shape == (5, 64, 64, 3)
-    assert examples.inputs.dtype == np.uint8
-    assert colours(examples.inputs)[:3] == [GREEN, BLUE, GREY]
-    assert (np.abs(examples.inputs[4].astype(int) - RED) <= 2).all()  # JPEG is lossy
-    assert examples.labels.dtype == np.int64
-    assert examples.labels.tolist() == [0, 0, 0, 1, 1]
-    assert examples.class_names == ("cat", "dog")
-    assert not examples.is_test.any()
-    assert examples.source == str(own / "train")
-
-
-@pytest.mark.parametrize("part", ["test", "val"])
-@pytest.mark.parametrize("below", [".", "image_folder"])
-def test_own_test_images_come_last_and_may_lack_a_class(own, tmp_path_factory, part, below):
-    save(own / part / "dog" / "x.png", BLUE)
-    root = own
-    if below != ".":
-        root = tmp_path_factory.mktemp("shared")
-        own.rename(root / below)
-    examples = folders.image_folder(root)
-    assert examples.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert examples.is_test.tolist() == [False] * 5 + [True]
-    assert colours(examples.inputs[-1:]) == [BLUE]
-
-
-def test_a_class_of_test_images_alone_is_refused(own):
-    save(own / "test" / "eel" / "x.png")
-    with pytest.raises(DataError, match="test: classes without training examples: eel"):
-        folders.image_folder(own)
-
-
-def test_two_test_sets_are_refused(own):
-    save(own / "test" / "dog" / "x.png")
-    save(own / "val" / "dog" / "x.png")
-    with pytest.raises(DataError, match=f"both test and val in {re.escape(str(own))}"):
-        folders.image_folder(own)
-
-
-def test_missing_own_images_say_where_to_put_them(tmp_path):
-    with pytest.raises(DataError, match=r"no folder train in .*data\.roots\.image_folder"):
-        folders.image_folder(tmp_path)
-
-
-def test_a_class_without_images_is_named(own):
-    (own / "train" / "eel").mkdir()
-    with pytest.raises(DataError, match=re.escape(f"{own / 'train' / 'eel'}: no images")):
-        folders.image_folder(own)
-
-
-def test_images_outside_of_class_folders_are_not_guessed_at(tmp_path):
-    save(tmp_path / "train" / "a.png")
-    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path / 'train'))}: no folders"):
-        folders.image_folder(tmp_path)
+        decoded([str(path)], 16)
 
 
 # ImageNet
@@ -217,7 +151,7 @@ def test_imagenet(few, tmp_path_factory, below):
     if below != ".":
         root = tmp_path_factory.mktemp("shared")
         few.rename(root / below)
-    examples = folders.imagenet(root)
+    examples = whole(folders.imagenet(root))
     assert examples.inputs.shape == (5, 64, 64, 3)
     assert set(colours(examples.inputs)) == {GREY}
     assert examples.class_names == ("n01440764", "n01443537")
@@ -270,7 +204,7 @@ def test_chmnist(tmp_path, monkeypatch, layout):
     else:
         root = tmp_path
         write_tiles(root / layout)
-    examples = folders.chmnist(root)
+    examples = whole(folders.chmnist(root))
     assert examples.inputs.shape == (8, 32, 32, 3)
     assert colours(examples.inputs) == [(k, 2 * k, 99) for k in range(8)]
     assert examples.labels.tolist() == list(range(8))

@@ -33,14 +33,12 @@ def examples():
 @pytest.fixture
 def prepare_tiny(examples, monkeypatch, tmp_path):
     """Prepare these examples, or changed ones, as the data set `tiny`."""
-    monkeypatch.setitem(
-        DATASETS, "tiny", Dataset("Tiny", "readers:tiny", "image", POOL, TEST, CLASSES)
-    )
+    row = Dataset("tiny", "Tiny", "readers:tiny", "image", POOL, TEST, CLASSES)
 
-    def prepared(**changes):
+    def prepared(row=row, **changes):
         read = replace(examples, **changes)
         monkeypatch.setattr(readers, "tiny", lambda root: read, raising=False)
-        prepare("tiny", "unused", tmp_path / "tiny.h5")
+        prepare(row, "unused", tmp_path / "tiny.h5")
         return load(tmp_path / "tiny.h5")
 
     return prepared
@@ -125,9 +123,9 @@ def test_a_wrong_number_of_test_examples_is_refused(prepare_tiny, examples):
         )
 
 
-def test_sizes_that_only_the_user_knows_are_taken_as_they_are(prepare_tiny, monkeypatch):
-    monkeypatch.setitem(DATASETS, "tiny", Dataset("T", "readers:tiny", "image", None, None, None))
-    data = prepare_tiny(is_test=np.arange(POOL + TEST) >= POOL - 5)
+def test_sizes_that_only_the_user_knows_are_taken_as_they_are(prepare_tiny):
+    row = Dataset("tiny", "T", "readers:tiny", "image", None, None, None)
+    data = prepare_tiny(row, is_test=np.arange(POOL + TEST) >= POOL - 5)
     assert (data.pool_size, len(data.inputs), data.num_classes) == (POOL - 5, POOL + TEST, CLASSES)
 
 
@@ -139,12 +137,10 @@ def test_extra_arrays_are_kept(prepare_tiny, tmp_path):
         assert file["attribute_names"][:].tolist() == ["Hat", "Smile"]
 
 
-def test_features_are_stored_as_they_are(prepare_tiny, monkeypatch, tmp_path):
-    monkeypatch.setitem(
-        DATASETS, "tiny", Dataset("Tiny", "readers:tiny", "tabular", POOL, TEST, CLASSES)
-    )
+def test_features_are_stored_as_they_are(prepare_tiny, tmp_path):
+    row = Dataset("tiny", "Tiny", "readers:tiny", "tabular", POOL, TEST, CLASSES)
     features = np.random.default_rng(0).integers(0, 2, (POOL + TEST, 7)).astype(np.float32)
-    data = prepare_tiny(inputs=features)
+    data = prepare_tiny(row, inputs=features)
     np.testing.assert_array_equal(data.inputs, features, strict=True)
     assert (data.kind, data.input_shape) == ("tabular", (7,))
     np.testing.assert_array_equal(data.mean, np.zeros(7), strict=True)
@@ -155,7 +151,7 @@ def test_features_are_stored_as_they_are(prepare_tiny, monkeypatch, tmp_path):
 
 
 def test_digits_are_prepared_whole(tmp_path):
-    prepare("digits", "unused", tmp_path / "digits.h5")
+    prepare(DATASETS["digits"], "unused", tmp_path / "digits.h5")
     data = load(tmp_path / "digits.h5")
     assert data.inputs.shape == (1797, 8, 8, 1)
     assert data.pool_size == len(data.labels) == 1797
@@ -163,7 +159,7 @@ def test_digits_are_prepared_whole(tmp_path):
 
 
 def test_another_data_set_under_the_name_is_refused(tmp_path):
-    prepare("digits", "unused", tmp_path / "location.h5")
+    prepare(DATASETS["digits"], "unused", tmp_path / "location.h5")
     for read in (load, lambda path: num_examples(path, "half")):
         with pytest.raises(ArtefactError, match=r"location\.h5: it holds the data set digits"):
             read(tmp_path / "location.h5")

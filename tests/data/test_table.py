@@ -11,7 +11,7 @@ from shadowmill.data import DATASETS
 
 NAMES = (
     "digits", "fashion_mnist", "cifar10", "cifar100", "mnist", "emnist_letters", "svhn", "chmnist",
-    "imagenet", "image_folder", "celeba", "purchase100", "texas100", "location",
+    "imagenet", "celeba", "purchase100", "texas100", "location",
 )  # fmt: skip
 
 

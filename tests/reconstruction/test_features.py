@@ -8,6 +8,7 @@ import torch
 
 from shadowmill import storage
 from shadowmill.architectures.structure import structure
+from shadowmill.data import DATASETS
 from shadowmill.data.store import load, prepare
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest
@@ -21,7 +22,7 @@ EXECUTION = {"device": "cpu"}
 @pytest.fixture(scope="module")
 def digits_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "digits.h5"
-    prepare("digits", "unused", path)
+    prepare(DATASETS["digits"], "unused", path)
     return str(path)
 
 

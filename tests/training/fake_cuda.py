@@ -50,6 +50,7 @@ def fake_cuda():
             ("torch.amp.autocast_mode.is_available", lambda *_: True),
             ("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),
             ("torch.cuda.is_bf16_supported", lambda *_: True),
+            ("torch.cuda.mem_get_info", lambda *_: (1 << 34, 1 << 34)),
             ("torch._fused_sgd_", _fused_sgd),
             ("torch._fused_adam_", _fused_adam),
             ("torch.Tensor.backward", _backward),

@@ -79,7 +79,7 @@ def make_specs(count, num_members=200, num_validation=50):
 
 def make_stack(specs, settings, data, epoch_size=200):
     cpu = torch.device("cpu")
-    pool = Pool(data, len(data.labels), settings["recipe"]["augmentation"], cpu)
+    pool = Pool(data, len(data.labels), cpu)
     return Stack(specs, settings, data, pool, epoch_size)
 
 

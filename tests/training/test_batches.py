@@ -52,7 +52,7 @@ def source(data, seeds=(1, 2), members=None, batch_size=16, steps=3, poisson=Fal
     augmentation = PLAIN | augmentation
     if members is None:
         members = [np.arange(20 * k, 20 * k + 20) for k in range(len(seeds))]
-    pool = Pool(data, len(data.labels), augmentation, CPU)
+    pool = Pool(data, len(data.labels), CPU)
     recipe = {"batch_size": batch_size, "augmentation": augmentation}
     return BatchSource(pool, list(seeds), members, recipe, steps, poisson=poisson)
 
@@ -126,10 +126,8 @@ def test_features_are_normalised_each_by_its_own_moments(table):
     np.testing.assert_allclose(found, (table.inputs - table.mean) / table.std, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("padding", ["zero", "reflect"])
-@pytest.mark.parametrize("crop", [0, 2])
-def test_plain_examples_are_whole_and_unchanged(photos, crop, padding):
-    pool = Pool(photos, 50, {"crop": crop, "padding": padding}, CPU)
+def test_plain_examples_are_whole_and_unchanged(photos):
+    pool = Pool(photos, 50, CPU)
     index = torch.tensor([[7, 0, 49], [7, 7, 1]])
     images, labels = pool.plain(index)
     assert images.shape == (2, 3, 3, HEIGHT, WIDTH)
@@ -140,7 +138,7 @@ def test_plain_examples_are_whole_and_unchanged(photos, crop, padding):
 
 
 def test_plain_features(table):
-    inputs, labels = Pool(table, 60, PLAIN, CPU).plain(torch.tensor([4, 2]))
+    inputs, labels = Pool(table, 60, CPU).plain(torch.tensor([4, 2]))
     np.testing.assert_allclose(
         inputs.numpy() * table.std + table.mean, table.inputs[[4, 2]], atol=1e-5
     )
@@ -149,15 +147,37 @@ def test_plain_features(table):
 
 def test_a_pool_ends_where_it_is_told(photos):
     with pytest.raises(IndexError):
-        Pool(photos, 50, PLAIN, CPU).plain(torch.tensor([50]))
+        Pool(photos, 50, CPU).plain(torch.tensor([50]))
 
 
-def test_a_pool_padded_for_another_recipe_is_refused(photos):
-    pool = Pool(photos, 60, PLAIN | {"crop": 1}, CPU)
-    for other in ({"crop": 2}, {"crop": 1, "padding": "reflect"}):
-        recipe = {"batch_size": 4, "augmentation": PLAIN | other}
-        with pytest.raises(ValueError, match="the pool was padded for crop=1, padding=zero"):
-            BatchSource(pool, [1], [MEMBERS], recipe, 3)
+def test_examples_without_room_on_the_device_stay_where_they_are(photos, monkeypatch):
+    """Batches are the same; `meta` stands for a device that has no room."""
+    monkeypatch.setattr(batches, "_room", lambda device: photos.inputs.nbytes)
+    pool = Pool(photos, 60, torch.device("meta"))
+    assert not pool.is_on_device
+    assert pool.plain(torch.tensor([1, 2]))[0].device.type == "meta"
+    monkeypatch.setattr(batches, "_room", lambda device: photos.inputs.nbytes + 1)
+    assert Pool(photos, 60, torch.device("meta")).is_on_device
+
+
+def test_the_largest_input_is_found_wherever_it_is(photos, table):
+    features = table.inputs.copy()
+    features[17, 3] = -1e6
+    pool = Pool(make_data(features, "tabular"), 60, CPU)
+    expected = (1e6 + table.mean[3]) / table.std[3]
+    assert pool.largest_input == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """Images of floating-point numbers."""
+    return make_data(np.random.default_rng(2).normal(size=(9, HEIGHT, WIDTH, 1)).astype(np.float32))
+
+
+def test_numbers_are_normalised_as_they_are(numbers):
+    found = Normaliser(numbers, CPU)(torch.from_numpy(numbers.inputs))
+    expected = (numbers.inputs - numbers.mean) / numbers.std
+    np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
 
 
 # Batches.

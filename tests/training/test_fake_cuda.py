@@ -29,7 +29,7 @@ def make(request, digits):
     ungraphed = mock.patch.object(lockstep, "GraphedStep", return_value=None)
 
     def make():
-        pool = Pool(data, len(data.labels), settings["recipe"]["augmentation"], DEVICE)
+        pool = Pool(data, len(data.labels), DEVICE)
         return Stack(make_specs(1), settings, data, pool, 200)
 
     with fake_cuda(), unstacked, ungraphed:

@@ -29,7 +29,7 @@ def plain_loop(spec, settings, data):
         settings["architecture"], data.input_shape, data.num_classes, seed_of(spec.seed, "init")
     ).train()
     plan = PruningPlan.of(settings["pruning"], steps)
-    pool = Pool(data, 1797, recipe["augmentation"], CPU)
+    pool = Pool(data, 1797, CPU)
     source = BatchSource(pool, [spec.seed], [spec.members], recipe, steps)
     dense = {name: p.detach().clone() for name, p in module.named_parameters()}
     convolutions = [

@@ -8,9 +8,9 @@ import pytest
 from checkouts import SMALL, Checkout
 from PIL import Image
 
-DATA = "results/data/image_folder.h5"
-ROLES = "results/small/image_folder/roles/target-7.h5"  # hang on the number of images
-SCORES = "results/small/image_folder/small_convnet/dense/scores/target-7.h5"
+DATA = "results/data/skin.h5"
+ROLES = "results/small/skin/roles/target-7.h5"  # hang on the number of images
+SCORES = "results/small/skin/small_convnet/dense/scores/target-7.h5"
 
 
 def own_images(root):
@@ -24,10 +24,10 @@ def own_images(root):
 def of_images(root):
     """A configuration of a study of the images in a folder."""
     config = copy.deepcopy(SMALL)
-    config["data"] = {"root": "data", "roots": {"image_folder": str(root)}}
+    config["datasets"] = {"skin": {"images": str(root), "size": 64}}
     config["recipes"]["short"] |= {"epochs": 1, "batch_size": 8}
     config["studies"]["small"] = {
-        "datasets": ["image_folder"],
+        "datasets": ["skin"],
         "architectures": ["small_convnet"],
         "variants": ["dense"],
         "recipe": "short",
@@ -95,16 +95,16 @@ def test_copied_deleted_and_mistaken_folders(scored):
     images = images_of(scored)
     images.rename(images.with_name("moved"))
     output = scored.snakemake("-n", "--profile", "profiles/local", SCORES)
-    assert "image_folder: no files in ../images any more" in output
+    assert "skin: no files in ../images any more" in output
     assert "Nothing to be done" in output
     scored.configure(of_images("../moved"))
     assert scored.planned(SCORES) == {}
     scored.configure(of_images("../nowhere"))
     output = scored.snakemake("-n", "--profile", "profiles/local", SCORES, expect=1)
-    assert "data.roots.image_folder: no files of this data set in ../nowhere" in output
+    assert "datasets.skin: there is no folder ../nowhere" in output
     assert "Traceback" not in output
     # Jobs of a cluster do not look.
-    wildcards = {"study": "small", "dataset": "image_folder", "block": "target-7"}
+    wildcards = {"study": "small", "dataset": "skin", "block": "target-7"}
     assert "1 of 1 steps" in remote_job(scored, "roles", **wildcards)
 
 

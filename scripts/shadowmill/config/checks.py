@@ -7,12 +7,14 @@ from typing import Any
 
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.attacks import ATTACKS
+from shadowmill.config.dataset_checks import dataset_faults, group_faults
 from shadowmill.config.fit import fit_faults, pruning_faults
 from shadowmill.config.messages import suggestion, unknown
 from shadowmill.config.reconstruction_checks import backbone_faults, reconstruction_faults
 from shadowmill.config.sharing import order_faults, shadow_faults
 from shadowmill.config.variants import read_variant
-from shadowmill.data import DATASETS
+from shadowmill.data import DATASETS, Dataset
+from shadowmill.data.own import rows
 from shadowmill.defenses import DEFENSES, is_per_example
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
@@ -42,22 +44,25 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     for index, name in enumerate(raw["build"]):
         if name not in targets:
             yield f"build[{index}]: {unknown('study', name, targets)}"
-    for name in raw["data"]["roots"]:
-        if name not in DATASETS:
-            yield f"data.roots.{name}: {unknown('data set', name, DATASETS)}"
+    own_faults = list(dataset_faults(raw))
+    yield from own_faults
+    datasets = DATASETS if own_faults else rows(raw)
     for name, recipe in raw["recipes"].items():
         yield from _recipe_faults(f"recipes.{name}", recipe)
     for name, study in studies.items():
         key = f"studies.{name}"
         faults = [
-            *_name_faults(key, study, raw["recipes"]),
+            *_name_faults(key, study, raw["recipes"], [*DATASETS, *raw["datasets"]]),
             *_variant_faults(key, study),
             *pruning_faults(key, study),
             *_protocol_faults(key, study),
             *shadow_faults(f"{key}.shadows", name, studies),
             *order_faults(f"{key}.subsets.scores", name, studies),
         ]
-        yield from faults or _study_faults(key, study, raw["recipes"])
+        if not faults and all(dataset in datasets for dataset in study["datasets"]):
+            of = {dataset: datasets[dataset] for dataset in study["datasets"]}
+            faults = _study_faults(key, study, of, raw["recipes"])
+        yield from faults
     for name, backbone in raw["backbones"].items():
         yield from backbone_faults(f"backbones.{name}", backbone)
     for name in reconstructions:
@@ -103,9 +108,11 @@ def _recipe_faults(key: str, recipe: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _name_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
+def _name_faults(
+    key: str, study: Mapping[str, Any], recipes: Mapping[str, Any], datasets: Collection[str]
+) -> Iterator[str]:
     tables = {
-        "datasets": ("data set", DATASETS),
+        "datasets": ("data set", datasets),
         "architectures": ("architecture", ARCHITECTURES),
         "attacks": ("attack", ATTACKS),
     }
@@ -157,14 +164,20 @@ def _strength_faults(place: str, variant: Variant) -> Iterator[str]:
         yield f"{place}: the patience is a whole number of epochs"
 
 
-def _study_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
-    """Faults of a study whose names are all known."""
+def _study_faults(
+    key: str,
+    study: Mapping[str, Any],
+    datasets: Mapping[str, Dataset],
+    recipes: Mapping[str, Any],
+) -> Iterator[str]:
+    """Faults of a study whose names are all known, and their rows."""
     variants = [Variant.parse(name) for name in study["variants"]]
     yield from _validation_faults(key, study, variants, recipes)
-    yield from _attack_faults(key, study)
+    yield from _attack_faults(key, study, datasets)
     yield from _defense_faults(key, study, variants)
-    yield from _kind_faults(key, study, variants, recipes)
-    yield from fit_faults(key, study, recipes)
+    yield from _kind_faults(key, study, datasets, variants, recipes)
+    yield from group_faults(key, study, datasets)
+    yield from fit_faults(key, study, datasets, recipes)
 
 
 def _protocol_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
@@ -209,7 +222,9 @@ def _validation_faults(
             )
 
 
-def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
+def _attack_faults(
+    key: str, study: Mapping[str, Any], datasets: Mapping[str, Dataset]
+) -> Iterator[str]:
     shadows, share = study["num_shadows"], study["validation"]
     for index, name in enumerate(study["attacks"]):
         row = ATTACKS[name]
@@ -221,8 +236,7 @@ def _attack_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
             )
             continue
         if row.needs_test_set and (
-            study["protocol"] == "disjoint"
-            or any(DATASETS[dataset].test_size == 0 for dataset in study["datasets"])
+            study["protocol"] == "disjoint" or any(row.test_size == 0 for row in datasets.values())
         ):
             yield (
                 f"{key}.attacks[{index}]: {name} needs examples outside the pool: protocol half "
@@ -268,20 +282,21 @@ def _defense_faults(
 def _kind_faults(
     key: str,
     study: Mapping[str, Any],
+    datasets: Mapping[str, Dataset],
     variants: Sequence[Variant],
     recipes: Mapping[str, Any],
 ) -> Iterator[str]:
     """What does not go together: images and networks for tables of features, and the like."""
-    for dataset in study["datasets"]:
+    for dataset, row in datasets.items():
         for index, name in enumerate(study["architectures"]):
-            kind, wanted = DATASETS[dataset].kind, ARCHITECTURES[name].kind
-            if kind != wanted:
+            kind, wanted = row.kind, ARCHITECTURES[name].kind
+            if kind not in (wanted, None):
                 fitting = ", ".join(n for n, row in ARCHITECTURES.items() if row.kind == kind)
                 yield (
                     f"{key}.architectures[{index}]: {name} is for {wanted} data, {dataset} is "
                     f"{kind}. Possible: {fitting}"
                 )
-    if any(DATASETS[name].kind == "tabular" for name in study["datasets"]):
+    if any(row.kind == "tabular" for row in datasets.values()):
         if any(study["queries"].values()):
             yield f"{key}.queries: mirror and shift are for images; remove them"
         for part in ("recipe", "fine_tune"):

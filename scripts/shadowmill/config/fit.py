@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowmill.data import DATASETS
+from shadowmill.data import Dataset
 from shadowmill.defenses import is_per_example
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
@@ -51,19 +51,24 @@ def _own_method_faults(place: str, given: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def fit_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -> Iterator[str]:
+def fit_faults(
+    key: str,
+    study: Mapping[str, Any],
+    datasets: Mapping[str, Dataset],
+    recipes: Mapping[str, Any],
+) -> Iterator[str]:
     """Numbers that do not fit the recipe's epochs or the sizes of the data sets."""
     name = study.get("fine_tune", study["recipe"])
     recipe = recipes[name]
     for method, given in study["pruning"].items():
         yield from _epoch_faults(f"{key}.pruning.{method}", given, f"recipes.{name}", recipe)
-    for dataset in study["datasets"]:
-        members = _members(study, dataset)
+    for dataset, row in datasets.items():
+        members = _members(study, row)
         # A batch may hold the examples of a short prefix twice, but not if sampled for privacy.
         private = any(
             is_per_example(Variant.parse(variant).defense) for variant in study["variants"]
         )
-        sampled = members if private else _members(dict(study) | {"subsets": {}}, dataset)
+        sampled = members if private else _members(dict(study) | {"subsets": {}}, row)
         for used in dict.fromkeys([study["recipe"], name]):
             batch = recipes[used]["batch_size"]
             if sampled and batch > min(sampled):
@@ -77,8 +82,8 @@ def fit_faults(key: str, study: Mapping[str, Any], recipes: Mapping[str, Any]) -
             yield from _ramp_faults(
                 f"{key}.pruning.{method}", given, recipe["epochs"], steps, dataset
             )
-        yield from _validation_faults(key, study, dataset)
-    yield from _subset_faults(f"{key}.subsets", study.get("subsets"), study)
+        yield from _validation_faults(key, study, row)
+    yield from _subset_faults(f"{key}.subsets", study.get("subsets"), datasets)
 
 
 def _epoch_faults(
@@ -115,9 +120,8 @@ def _ramp_faults(
             return
 
 
-def _members(study: Mapping[str, Any], dataset: str) -> set[int]:
+def _members(study: Mapping[str, Any], row: Dataset) -> set[int]:
     """All sizes of nominal epochs that models on a data set have; empty if only the data know."""
-    row = DATASETS[dataset]
     if row.pool_size is None:
         return set()
     if study["protocol"] == "disjoint":
@@ -126,8 +130,8 @@ def _members(study: Mapping[str, Any], dataset: str) -> set[int]:
     return {row.pool_size // 2, *study.get("subsets", {}).get("sizes", [])}
 
 
-def _validation_faults(key: str, study: Mapping[str, Any], dataset: str) -> Iterator[str]:
-    share, pool = study["validation"], DATASETS[dataset].pool_size
+def _validation_faults(key: str, study: Mapping[str, Any], row: Dataset) -> Iterator[str]:
+    share, pool = study["validation"], row.pool_size
     if pool is None or not share or study["protocol"] == "disjoint":
         return
     sizes = [size for size in study.get("subsets", {}).get("sizes", []) if size < pool]
@@ -137,18 +141,18 @@ def _validation_faults(key: str, study: Mapping[str, Any], dataset: str) -> Iter
         if num < needed:
             yield (
                 f"{key}.validation: {share} of the {nonmembers} non-members of a model on "
-                f"{dataset} makes {num}; at least {needed} must be set aside. Use a larger share"
+                f"{row.name} makes {num}; at least {needed} must be set aside. Use a larger share"
             )
             return
 
 
 def _subset_faults(
-    place: str, subsets: Mapping[str, Any] | None, study: Mapping[str, Any]
+    place: str, subsets: Mapping[str, Any] | None, datasets: Mapping[str, Dataset]
 ) -> Iterator[str]:
     if subsets is None:
         return
-    for dataset in study["datasets"]:
-        pool = DATASETS[dataset].pool_size
+    for dataset, row in datasets.items():
+        pool = row.pool_size
         for index, size in enumerate(subsets["sizes"]):
             if pool is not None and size >= pool:
                 yield (
@@ -156,10 +160,10 @@ def _subset_faults(
                     f"{dataset}"
                 )
     scores = subsets.get("scores")
-    if scores is not None and len(study["datasets"]) > 1:
+    if scores is not None and len(datasets) > 1:
         yield (
             f"{place}.scores: belongs to one data set, the study has "
-            f"{len(study['datasets'])}. Make a study of each"
+            f"{len(datasets)}. Make a study of each"
         )
     elif scores is not None and not Path(scores).exists() and not scores.startswith("results/"):
         yield (

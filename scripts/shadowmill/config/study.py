@@ -9,7 +9,7 @@ from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.lira import required_shadows
 from shadowmill.attacks.pairs import MODE
 from shadowmill.config.reconstruction import Reconstruction
-from shadowmill.data import DATASETS
+from shadowmill.data import Dataset
 from shadowmill.errors import ConfigError
 from shadowmill.names import Cell, Variant, shadow_names
 from shadowmill.pruning import METHODS
@@ -19,10 +19,10 @@ from shadowmill.scores.arrays import CURVATURES, on_request
 
 @dataclass(frozen=True)
 class Study:
-    """One block of `studies:` with the recipes it names."""
+    """One block of `studies:` with the data sets and the recipes it names."""
 
     name: str
-    datasets: tuple[str, ...]
+    datasets: Mapping[str, Dataset]
     architectures: tuple[str, ...]
     variants: tuple[Variant, ...]
     recipe: Mapping[str, Any]
@@ -171,7 +171,7 @@ class Study:
 
     def num_examples(self, dataset: str) -> int | None:
         """Size of the pool; None where only the user's files know it."""
-        row = DATASETS[dataset]
+        row = self.datasets[dataset]
         if row.pool_size is None or self.protocol == "half":
             return row.pool_size
         return row.pool_size + row.test_size
@@ -237,6 +237,7 @@ class Config:
         build: names of the studies and reconstructions that are built if none is named.
         keep_models: whether models are kept once they are scored.
         studies: by name.
+        datasets: all that studies can list, by name.
         backbones: settings of each, by name.
         reconstructions: by name.
     """
@@ -244,5 +245,6 @@ class Config:
     build: tuple[str, ...]
     keep_models: bool
     studies: Mapping[str, Study]
+    datasets: Mapping[str, Dataset]
     backbones: Mapping[str, Mapping[str, Any]]
     reconstructions: Mapping[str, Reconstruction]

@@ -25,6 +25,8 @@ _TABLES: dict[str, Mapping[str, Any]] = {
 def tables_of_study(study: Study, attacks: Iterable[str]) -> Tables:
     """The rows that a job of a study looks up, by the full name of their table.
 
+    Data sets and networks of the user's own are in no table.
+
     Args:
         study: the study.
         attacks: those of its attacks that the job is about.

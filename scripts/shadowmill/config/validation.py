@@ -12,6 +12,8 @@ from shadowmill.config.reconstruction import Reconstruction
 from shadowmill.config.sections.workflow import Workflow
 from shadowmill.config.study import Config, Study
 from shadowmill.config.written import misreadings
+from shadowmill.data import Dataset
+from shadowmill.data.own import rows
 from shadowmill.errors import ConfigError
 from shadowmill.names import Variant
 
@@ -35,10 +37,12 @@ def load(raw: dict[str, Any], files: Iterable[str | Path] = ()) -> Config:
         raw.update(whole.model_dump(exclude_none=True))
         faults += sense_faults(raw)
     _refuse(faults)
+    datasets = rows(raw)
     return Config(
         build=tuple(raw["build"]),
         keep_models=raw["keep_models"],
-        studies={name: _study(name, raw) for name in raw["studies"]},
+        studies={name: _study(name, raw, datasets) for name in raw["studies"]},
+        datasets=datasets,
         backbones={name: backbone.model_dump() for name, backbone in whole.backbones.items()},
         reconstructions={
             name: Reconstruction.of(name, given) for name, given in raw["reconstructions"].items()
@@ -70,13 +74,14 @@ def _refuse(faults: Sequence[str]) -> None:
     )
 
 
-def _study(name: str, raw: Mapping[str, Any]) -> Study:
+def _study(name: str, raw: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> Study:
     settings = dict(raw["studies"][name])
     del settings["description"]
     for key in ("recipe", "fine_tune"):
         if key in settings:
             settings[key] = raw["recipes"][settings[key]]
     settings["variants"] = tuple(Variant.parse(variant) for variant in settings["variants"])
-    for key in ("datasets", "architectures", "target_seeds", "adversaries", "attacks"):
+    settings["datasets"] = {dataset: datasets[dataset] for dataset in settings["datasets"]}
+    for key in ("architectures", "target_seeds", "adversaries", "attacks"):
         settings[key] = tuple(settings[key])
     return Study(name=name, **settings)

@@ -1,10 +1,12 @@
 """The table of data sets. To add one, write a reader below `readers` and a row here.
 
-Snakemake imports this while it parses: readers are named, not imported.
+Those of the user's own have rows of the same kind, see `own`. Snakemake imports this while it
+parses: readers are named, not imported.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -12,9 +14,10 @@ class Dataset:
     """A row of the table; None stands for what only the user's own files tell.
 
     Attributes:
+        name: in the configuration.
         title: for figures.
         reader: `module:function` below `shadowmill.data` that reads it.
-        kind: "image" (uint8 pixels) or "tabular" (float32 features).
+        kind: "image" (pixels) or "tabular" (features).
         pool_size: number of training examples of the official split, or of all examples where
             there is none: those over which membership is defined unless a protocol adds the test
             set.
@@ -22,15 +25,27 @@ class Dataset:
         num_classes: number of labels.
         found_in: its files: the first of these groups of patterns that something in the data folder
             matches. Folders count with all that is in them. None for what comes with a library.
+        settings: further arguments of the reader.
+        folder: of the user's own: the only one it is looked for in; None for others.
+        has_groups: whether examples belong together, such as those of one person.
     """
 
+    name: str
     title: str
     reader: str
-    kind: Literal["image", "tabular"]
+    kind: Literal["image", "tabular"] | None
     pool_size: int | None
     test_size: int | None
     num_classes: int | None
     found_in: tuple[tuple[str, ...], ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    folder: str | None = None
+    has_groups: bool | None = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the user's own."""
+        return self.folder is not None
 
 
 def _idx(folder: str, parts: tuple[str, str]) -> tuple[str, ...]:
@@ -40,9 +55,10 @@ def _idx(folder: str, parts: tuple[str, str]) -> tuple[str, ...]:
 _MNIST = ("train", "t10k")
 _EMNIST = ("emnist-letters-train", "emnist-letters-test")
 
-DATASETS: dict[str, Dataset] = {
-    "digits": Dataset("Digits", "readers.digits:digits", "image", 1_797, 0, 10),
-    "fashion_mnist": Dataset(
+_ROWS = (
+    Dataset("digits", "Digits", "readers.digits:digits", "image", 1_797, 0, 10),
+    Dataset(
+        "fashion_mnist",
         "Fashion-MNIST",
         "readers.idx:fashion_mnist",
         "image",
@@ -51,7 +67,8 @@ DATASETS: dict[str, Dataset] = {
         10,
         (_idx("FashionMNIST/raw/", _MNIST), _idx("", _MNIST)),
     ),
-    "cifar10": Dataset(
+    Dataset(
+        "cifar10",
         "CIFAR-10",
         "readers.torchvision_sets:cifar10",
         "image",
@@ -60,7 +77,8 @@ DATASETS: dict[str, Dataset] = {
         10,
         (("cifar-10-batches-py",),),
     ),
-    "cifar100": Dataset(
+    Dataset(
+        "cifar100",
         "CIFAR-100",
         "readers.torchvision_sets:cifar100",
         "image",
@@ -69,7 +87,8 @@ DATASETS: dict[str, Dataset] = {
         100,
         (("cifar-100-python",),),
     ),
-    "mnist": Dataset(
+    Dataset(
+        "mnist",
         "MNIST",
         "readers.idx:mnist",
         "image",
@@ -78,7 +97,8 @@ DATASETS: dict[str, Dataset] = {
         10,
         (_idx("MNIST/raw/", _MNIST), _idx("", _MNIST)),
     ),
-    "emnist_letters": Dataset(
+    Dataset(
+        "emnist_letters",
         "EMNIST letters",
         "readers.idx:emnist_letters",
         "image",
@@ -87,7 +107,8 @@ DATASETS: dict[str, Dataset] = {
         26,
         (_idx("EMNIST/raw/", _EMNIST), _idx("gzip/", _EMNIST), _idx("", _EMNIST)),
     ),
-    "svhn": Dataset(
+    Dataset(
+        "svhn",
         "SVHN",
         "readers.torchvision_sets:svhn",
         "image",
@@ -96,7 +117,8 @@ DATASETS: dict[str, Dataset] = {
         10,
         (("train_32x32.mat", "test_32x32.mat"),),
     ),
-    "chmnist": Dataset(
+    Dataset(
+        "chmnist",
         "CH-MNIST",
         "readers.folders:chmnist",
         "image",
@@ -105,7 +127,8 @@ DATASETS: dict[str, Dataset] = {
         8,
         (("0[1-8]_*",), ("Kather_texture_2016_image_tiles_5000",)),
     ),
-    "imagenet": Dataset(
+    Dataset(
+        "imagenet",
         "ImageNet",
         "readers.folders:imagenet",
         "image",
@@ -114,19 +137,8 @@ DATASETS: dict[str, Dataset] = {
         1_000,
         (("imagenet/train", "imagenet/val"), ("train", "val")),
     ),
-    "image_folder": Dataset(
-        "Own images",
-        "readers.folders:image_folder",
-        "image",
-        None,
-        None,
-        None,
-        (
-            ("image_folder/train", "image_folder/test", "image_folder/val"),
-            ("train", "test", "val"),
-        ),
-    ),
-    "celeba": Dataset(
+    Dataset(
+        "celeba",
         "CelebA",
         "readers.celeba:celeba",
         "image",
@@ -135,7 +147,8 @@ DATASETS: dict[str, Dataset] = {
         2,
         (("celeba/img_align_celeba", "celeba/*.txt"),),
     ),
-    "purchase100": Dataset(
+    Dataset(
+        "purchase100",
         "Purchase100",
         "readers.tabular:purchase100",
         "tabular",
@@ -144,7 +157,8 @@ DATASETS: dict[str, Dataset] = {
         100,
         (("purchase100.npz",), ("dataset_purchase",)),
     ),
-    "texas100": Dataset(
+    Dataset(
+        "texas100",
         "Texas100",
         "readers.tabular:texas100",
         "tabular",
@@ -153,7 +167,8 @@ DATASETS: dict[str, Dataset] = {
         100,
         (("texas100.npz",), ("texas/100/feats", "texas/100/labels")),
     ),
-    "location": Dataset(
+    Dataset(
+        "location",
         "Location",
         "readers.tabular:location",
         "tabular",
@@ -162,4 +177,10 @@ DATASETS: dict[str, Dataset] = {
         30,
         (("bangkok",), ("location/data_complete.npz",), ("data_complete.npz",)),
     ),
-}
+)
+DATASETS: dict[str, Dataset] = {row.name: row for row in _ROWS}
+
+
+def title_of(name: str) -> str:
+    """What figures call a data set: one of the user's own by its name."""
+    return DATASETS[name].title if name in DATASETS else name

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shadowmill import storage
-from shadowmill.data import DATASETS
+from shadowmill.data import Dataset
 from shadowmill.errors import DataError
 from shadowmill.provenance import digest
 
@@ -31,12 +31,16 @@ class Record:
         listing: of the files it was read from, None if there are none.
         folder: in which they were looked for.
         content: digest of the examples.
+        names: digest of what they are called.
+        settings: digest of how they were read.
     """
 
     planned: str
     listing: str | None
     folder: str
     content: str
+    names: str = ""
+    settings: str = digest({})
 
 
 class Plan(NamedTuple):
@@ -51,35 +55,44 @@ class Plan(NamedTuple):
     note: str = ""
 
 
-def folder_of(name: str, folders: Mapping[str, Any]) -> Path:
+def folder_of(entry: Dataset, folders: Mapping[str, Any]) -> Path:
     """The folder that a data set is looked for in.
 
     Args:
-        name: row of the table of data sets.
+        entry: of the data set.
         folders: the configuration's `data`.
     """
-    return Path(folders["roots"].get(name, folders["root"]))
+    return Path(entry.folder or folders["roots"].get(entry.name, folders["root"]))
 
 
-def listing(name: str, root: Path) -> str | None:
+def settings_of(entry: Dataset) -> str:
+    """Digest of how a data set is read, but for where it lies."""
+    return digest(entry.settings)
+
+
+def listing(entry: Dataset, root: Path) -> str | None:
     """Digest of paths below `root`, sizes and times of a data set's files; None without files.
 
     Raises:
         DataError: a folder may not be read.
     """
-    for patterns in DATASETS[name].found_in:
+    for patterns in entry.found_in:
         places = {place for pattern in patterns for place in root.glob(pattern)}
         try:
             files = sorted(file for place in places for file in _files(root, place))
         except OSError as error:
             raise DataError(
-                f"{name}: {error.filename} cannot be read ({error.strerror}). Change its "
-                "permissions, or name another folder in workflow_config.yaml under "
-                f"data.roots.{name}."
+                f"{entry.name}: {error.filename} cannot be read ({error.strerror}). Change its "
+                f"permissions, or name another folder in workflow_config.yaml under {_key(entry)}."
             ) from error
         if files:
             return digest(files)
     return None
+
+
+def _key(entry: Dataset) -> str:
+    """Where the configuration says where a data set lies."""
+    return f"datasets.{entry.name}" if entry.is_own else f"data.roots.{entry.name}"
 
 
 def _files(root: Path, place: Path) -> Iterator[tuple[str, int, int]]:
@@ -124,34 +137,58 @@ class Content(str):
         return repr(record and record.content)
 
 
-def plan(name: str, root: Path, record_path: str) -> Plan:
+class Names(Content):
+    """The same of what the examples are called, which changes tables and figures alone."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        record = read_record(self)
+        return repr(record and record.names)
+
+
+def plan(entry: Dataset, root: Path, record_path: str) -> Plan:
     """Whether a data set must be prepared again.
 
     Published examples are what they are: where their files were deleted, or are looked for in a
-    folder without them, what was prepared of them stands.
+    folder without them, what was prepared of them stands, unless it is to be read otherwise.
 
     Raises:
-        DataError: the user's own files are to be looked for in another folder, which has none.
+        DataError: the user's own files are not there.
     """
-    record = read_record(record_path)
+    record, now = read_record(record_path), listing(entry, root)
     if record is None:
+        if entry.is_own and now is None:
+            raise DataError(f"{_key(entry)}: {_absent(entry, root)}")
         return Plan(f"first, {time.time_ns()}")
-    now = listing(name, root)
-    if now == record.listing:
+    settings = settings_of(entry)
+    is_read_alike = settings == record.settings
+    if now == record.listing and is_read_alike:
         return Plan(record.planned)
-    if now is not None:
+    if now is not None or not is_read_alike:
+        reason = "the files in {root} are not those that were prepared"
+        if now == record.listing:
+            reason = "the configuration has it read otherwise than it was prepared"
         return Plan(
-            f"{now} after {record.listing}",
-            f"{name}: the files in {root} are not those that were prepared. They are prepared "
-            "again. If their content is another one, models are trained again after that.",
+            f"{now} after {record.listing}, {settings} after {record.settings}",
+            f"{entry.name}: {reason.format(root=root)}. They are prepared again. If their content "
+            "is another one, models are trained again after that.",
         )
-    if DATASETS[name].pool_size is not None:
+    if not entry.is_own:
         return Plan(record.planned)
     if str(root) == record.folder:
-        note = f"{name}: no files in {root} any more. The examples that were prepared are used."
+        note = (
+            f"{entry.name}: no files in {root} any more. The examples that were prepared are used."
+        )
         return Plan(record.planned, note)
     raise DataError(
-        f"data.roots.{name}: no files of this data set in {root}, and the examples that were "
-        f"prepared are of another folder, {record.folder}. Name the folder that has the files in "
-        f"workflow_config.yaml under data.roots.{name}."
+        f"{_key(entry)}: {_absent(entry, root)} The examples that were prepared are of another "
+        f"folder, {record.folder}."
     )
+
+
+def _absent(entry: Dataset, root: Path) -> str:
+    wanted = " or ".join(entry.found_in[0])
+    if not root.is_dir():
+        return f"there is no folder {root}. Correct the path."
+    return f"there is no {wanted} in {root}. Correct the path, or put the data there."

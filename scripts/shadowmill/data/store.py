@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from shadowmill import storage
-from shadowmill.data import DATASETS
-from shadowmill.data.listing import Record, listing, write_record
+from shadowmill.data import Dataset
+from shadowmill.data.inspection import Inspection, as_streamed, remarks
+from shadowmill.data.listing import Record, listing, settings_of, write_record
 from shadowmill.data.readers import Examples, check_sizes
 from shadowmill.errors import ArtefactError, DataError
+from shadowmill.large_arrays import Streamed, write_hdf5_in_parts
 from shadowmill.provenance import array_digest, digest, provenance
 
 _INPUTS = {"image": "images", "tabular": "features"}  # kind to name of the HDF5 data set
@@ -27,15 +29,20 @@ class Data:
     Attributes:
         name: its row in the table.
         kind: "image" or "tabular".
-        inputs: (N, H, W, C) uint8 images or (N, D) float32 features: the pool, then the official
-            test set if there is one.
+        inputs: (N, H, W, C) images, uint8 or float32, or (N, D) float32 features: the pool, then
+            the official test set if there is one. Images of a folder are read from the disk as they
+            are used.
         labels: (N,) int64.
         pool_size: number of examples in the pool.
         class_names: one for each label.
-        mean: float64; of images (C,), of the pool's pixels scaled to 0…1; of features (D,) zeros:
-            published systems use these binary features as they are.
-        std: float64, likewise; of features ones.
+        mean: float64; of images (C,), of the pool's pixels, bytes scaled to 0…1; of features (D,)
+            zeros: published systems use their binary features as they are, those of the user's own
+            are standardised already.
+        std: float64, likewise; of features ones; 1 for a channel that is constant.
         digest: of inputs and labels.
+        value_range: the smallest and the largest value of pixels.
+        ids: (N,) text, what the user calls each example, if anything.
+        groups: (N,) text, which examples belong together; None if each is on its own.
     """
 
     name: str
@@ -47,12 +54,19 @@ class Data:
     mean: np.ndarray
     std: np.ndarray
     digest: str
+    value_range: tuple[float, float] = (0, 255)
+    ids: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @property
     def flat_inputs(self) -> np.ndarray:
-        """Each example as one row of numbers, (N, D) float32; pixels scaled to 0…1."""
+        """Each example as one row of numbers, (N, D) float32; bytes scaled to 0…1."""
         rows = self.inputs.reshape(len(self.labels), -1).astype(np.float32)
-        return rows / 255 if self.kind == "image" else rows
+        return rows / 255 if self.inputs.dtype == np.uint8 else rows
+
+    def title_of(self, example: int) -> str:
+        """What the user calls an example, or its number."""
+        return f"no. {example}" if self.ids is None else str(self.ids[example])
 
     @property
     def num_classes(self) -> int:
@@ -69,101 +83,130 @@ class Data:
 
 
 def prepare_and_record(
-    name: str, root: Path, path: str | Path, record_path: str | Path, planned: str
-) -> None:
+    entry: Dataset, root: Path, path: str | Path, record_path: str | Path, planned: str
+) -> tuple[str, ...]:
     """Prepare a data set, and record what it was prepared from.
 
     Args:
-        name: row of the table of data sets.
+        entry: of the data set.
         root: folder to look in and to download to.
         path: HDF5 file to write.
         record_path: JSON file to write.
         planned: what `listing.plan` said.
+
+    Returns:
+        What the user should know of the data, in words.
 
     Raises:
         DataError: not found and not to be had, or not what it should be, or its files change while
             they are read.
     """
     for _ in range(2):  # once more after a download, which changes the files, too
-        found = listing(name, root)
-        content = prepare(name, root, path)
-        if listing(name, root) == found:
-            write_record(record_path, Record(planned, found, str(root), content))
-            return
-    raise DataError(f"{name}: the files in {root} change while they are read. Run again later.")
+        found = listing(entry, root)
+        prepared = prepare(entry, root, path)
+        if listing(entry, root) == found:
+            record = Record(
+                planned, found, str(root), prepared.content, prepared.names, settings_of(entry)
+            )
+            write_record(record_path, record)
+            return prepared.notes
+    raise DataError(
+        f"{entry.name}: the files in {root} change while they are read. Run again later."
+    )
 
 
-def prepare(name: str, root: str | Path, path: str | Path) -> str:
-    """Read a published data set, downloading it if need be, and save it for the workflow.
+class Prepared(NamedTuple):
+    """What was prepared.
+
+    Attributes:
+        content: digest of all that is saved of the examples, but for their ids.
+        names: digest of their ids.
+        notes: what the user should know of the data, in words.
+    """
+
+    content: str
+    names: str
+    notes: tuple[str, ...]
+
+
+def prepare(entry: Dataset, root: str | Path, path: str | Path) -> Prepared:
+    """Read a data set, downloading it if need be, and save it for the workflow.
 
     Args:
-        name: row of the table of data sets.
+        entry: of the data set.
         root: folder to look in and to download to.
         path: HDF5 file to write.
-
-    Returns:
-        Digest of all that is saved of the examples.
 
     Raises:
         DataError: not found and not to be had, or not what it should be.
     """
     start = time.monotonic()
-    entry = DATASETS[name]
     module, function = entry.reader.split(":")
     read = getattr(import_module(f"shadowmill.data.{module}"), function)
-    examples: Examples = read(Path(root))
+    examples: Examples = read(Path(root), **entry.settings)
     pool_size = int((~examples.is_test).sum())
-    _check(name, examples, pool_size)
-    pool = examples.inputs[:pool_size]
-    mean, std = _moments(pool) if entry.kind == "image" else _no_scaling(pool)
-    content = array_digest(examples.inputs) + array_digest(examples.labels)
-    storage.write_hdf5(
-        path,
-        {
-            _INPUTS[entry.kind]: examples.inputs,
-            "labels": examples.labels,
-            "mean": mean,
-            "std": std,
-            **examples.extras,
-        },
-        provenance({"dataset": name}, time.monotonic() - start, source=examples.source),
-        name=name,
-        kind=entry.kind,
-        pool_size=pool_size,
-        class_names=examples.class_names,
-        digest=content,
-    )
+    inputs = as_streamed(examples.inputs)
+    _check(entry, examples, pool_size)
+    kind = "image" if len(inputs.shape) == 4 else "tabular"
+    seen = Inspection(inputs.shape, inputs.dtype, pool_size)
+    beside = {"ids": examples.ids, "groups": examples.groups}
+    found: dict[str, Any] = {}
+
+    def rest(digest_of_inputs: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        mean, std = seen.moments() if kind == "image" else _no_scaling(inputs.shape[1])
+        found["content"] = digest_of_inputs + array_digest(examples.labels)
+        found["notes"] = (*examples.notes, *remarks(entry.name, examples, seen.digests))
+        arrays = {"labels": examples.labels, "mean": mean, "std": std, **examples.extras}
+        arrays |= {name: values for name, values in beside.items() if values is not None}
+        made = provenance({"dataset": entry.name}, time.monotonic() - start, source=examples.source)
+        attributes = {
+            "name": entry.name,
+            "kind": kind,
+            "pool_size": pool_size,
+            "class_names": examples.class_names,
+            "digest": found["content"],
+            "notes": found["notes"],
+            "value_range": seen.value_range,
+        }
+        return arrays, made, attributes
+
+    name = _INPUTS[kind]
+    if isinstance(examples.inputs, Streamed):
+        write_hdf5_in_parts(path, name, inputs._replace(parts=seen.passing(inputs.parts)), rest)
+    else:
+        for _ in seen.passing(inputs.parts):
+            pass
+        arrays, made, attributes = rest(array_digest(examples.inputs))
+        storage.write_hdf5(path, {name: examples.inputs, **arrays}, made, **attributes)
     extras = {key: array_digest(value) for key, value in examples.extras.items()}
-    return digest([content, pool_size, examples.class_names, extras])
+    if examples.groups is not None:
+        extras["groups"] = storage.content_digest(examples.groups)
+    return Prepared(
+        digest([found["content"], pool_size, examples.class_names, extras]),
+        storage.content_digest([] if examples.ids is None else examples.ids),
+        found["notes"],
+    )
 
 
-def _check(name: str, examples: Examples, pool_size: int) -> None:
+def _check(entry: Dataset, examples: Examples, pool_size: int) -> None:
     source, present = examples.source, np.unique(examples.labels)
-    check_sizes(name, pool_size, len(examples.labels) - pool_size, len(present), source)
-    if len(examples.inputs) != len(examples.labels):
+    check_sizes(entry, pool_size, len(examples.labels) - pool_size, len(present), source)
+    if examples.inputs.shape[0] != len(examples.labels):
         raise DataError(
-            f"{name}: {len(examples.inputs)} inputs and {len(examples.labels)} labels in {source}. "
-            "Fetch the data set again."
+            f"{entry.name}: {examples.inputs.shape[0]} inputs and {len(examples.labels)} labels in "
+            f"{source}. Fetch the data set again."
         )
     if not np.array_equal(present, np.arange(len(examples.class_names))):
         raise DataError(
-            f"{name}: labels {present.min()} to {present.max()} in {source} for "
-            f"{len(examples.class_names)} classes. Fetch the data set again."
+            f"{entry.name}: labels {present.min()} to {present.max()} in {source} for "
+            f"{len(examples.class_names)} classes. "
+            + ("Each class needs an example." if entry.is_own else "Fetch the data set again.")
         )
     assert not examples.is_test[:pool_size].any(), "readers put the pool first"
 
 
-def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel of (N, H, W, C) bytes scaled to 0…1."""
-    pixels = images.reshape(-1, images.shape[-1])
-    # Sums of bytes are exact in integers and need no float copy of the data.
-    mean = pixels.sum(axis=0, dtype=np.int64) / len(pixels)
-    square = np.einsum("nc,nc->c", pixels, pixels, dtype=np.int64) / len(pixels)
-    return mean / 255, np.sqrt(square - mean**2) / 255
-
-
-def _no_scaling(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros(features.shape[1]), np.ones(features.shape[1])
+def _no_scaling(num_features: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(num_features), np.ones(num_features)
 
 
 def load(path: str | Path) -> Data:
@@ -174,16 +217,20 @@ def load(path: str | Path) -> Data:
     """
     with opened(path) as file:
         kind = storage.attribute(file, "kind")
+        beside = {name: file[name] for name in ("ids", "groups") if name in file}
+        if "value_range" in file.attributes:  # not of files of earlier versions
+            beside["value_range"] = tuple(file.attributes["value_range"])
         return Data(
             name=storage.attribute(file, "name"),
             kind=kind,
-            inputs=file[_INPUTS[kind]],
+            inputs=file.mapped(_INPUTS[kind]),
             labels=file["labels"],
             pool_size=storage.attribute(file, "pool_size"),
             class_names=tuple(storage.attribute(file, "class_names")),
             mean=file["mean"],
             std=file["std"],
             digest=storage.attribute(file, "digest"),
+            **beside,
         )
 
 

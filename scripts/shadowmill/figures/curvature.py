@@ -21,7 +21,7 @@ from matplotlib.ticker import (
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.curvature import log_curvature
-from shadowmill.data import DATASETS
+from shadowmill.data import title_of
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
 from shadowmill.figures import style
@@ -136,7 +136,7 @@ def plot_extremes(
             panel.set_title(panel.get_title().replace(": ", "\n", 1))
             panel.set_xlabel(_minus(mean_N[example], ".3g"))
         group[0, 0].set_ylabel(kind, rotation=0, ha="right", va="center")
-    dataset = DATASETS[data.name].title
+    dataset = title_of(data.name)
     mean = f"mean over {len(shadows.names)} shadow models"
     style.title(figure, f"{dataset}; below: {_QUANTITIES[estimator]}, {mean}")
     style.save(figure, outputs)

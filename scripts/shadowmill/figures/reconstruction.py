@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullLocator, PercentFormatter
 from scipy.special import ndtr
 
-from shadowmill.data import DATASETS
+from shadowmill.data import title_of
 from shadowmill.errors import ArtefactError
 from shadowmill.figures import style
 from shadowmill.figures.roc import step_roc
@@ -206,7 +206,7 @@ def plot_sweep(table_path: str, parameter: str, outputs: Sequence[str]) -> None:
     figure, axes = style.panels(1, len(settings), below=below, sharey=True)
     for panel, ((dataset, task), part) in zip(axes[0], settings, strict=True):
         _draw_sweep(panel, part, parameter)
-        panel.set_title(f"{DATASETS[dataset].title}, {task}")
+        panel.set_title(f"{title_of(dataset)}, {task}")
     axes[0, 0].set(ylabel="true-positive rate", ylim=(-0.02, 1.02))
     axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     style.legend(figure, "below")

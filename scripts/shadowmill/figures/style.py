@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.attacks.run import JUDGES
-from shadowmill.data import DATASETS
+from shadowmill.data import title_of
 from shadowmill.defenses import DEFENSES
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
@@ -169,7 +169,7 @@ def variant_title(variant: Variant) -> str:
 
 def setting_title(dataset: str, architecture: str) -> str:
     """What a panel calls a data set and an architecture."""
-    return f"{DATASETS[dataset].title}, {ARCHITECTURES[architecture].title}"
+    return f"{title_of(dataset)}, {ARCHITECTURES[architecture].title}"
 
 
 def panels(

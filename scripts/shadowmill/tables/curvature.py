@@ -14,7 +14,7 @@ from shadowmill import storage
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.attacks import ATTACKS, ScoreBank
 from shadowmill.attacks.run import bank_of
-from shadowmill.data import DATASETS
+from shadowmill.data import DATASETS, title_of
 from shadowmill.errors import ArtefactError
 from shadowmill.scores.arrays import CURVATURES
 from shadowmill.scores.files import read_scores
@@ -128,7 +128,7 @@ def _published(key: tuple[str, ...], published: Published) -> dict[str, float]:
 def _as_latex(rows: pd.DataFrame) -> str:
     """Rows of `compare`; settings that are the same everywhere have no column."""
     titles = {
-        "dataset": ("data set", rows["dataset"].map(lambda name: DATASETS[name].title)),
+        "dataset": ("data set", rows["dataset"].map(title_of)),
         "architecture": ("network", rows["architecture"].map(lambda n: ARCHITECTURES[n].title)),
         "variant": ("variant", rows["variant"]),
         "adversary": ("shadows", rows["adversary"].str.replace("_", "-")),

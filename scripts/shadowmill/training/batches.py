@@ -17,7 +17,7 @@ from torch import Tensor
 from shadowmill.data.store import Data
 from shadowmill.seeds import generator
 
-_PAD_MODES = {"zero": "constant", "reflect": "reflect"}
+_PART = 4096  # examples that are looked at together
 
 
 def example_order(seed: int, members: np.ndarray, start: int, count: int) -> np.ndarray:
@@ -47,52 +47,52 @@ class Normaliser:
     def __init__(self, data: Data, device: torch.device) -> None:
         """Move the moments to the device."""
         self._is_image = data.kind == "image"
+        self._is_bytes = data.inputs.dtype == np.uint8
         self._mean = torch.from_numpy(data.mean).float().to(device)
         self._std = torch.from_numpy(data.std).float().to(device)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Images (…, H, W, C) uint8 to (…, C, H, W) float32; features (…, D) float32 likewise."""
-        if self._is_image:
-            return ((inputs.float() / 255 - self._mean) / self._std).movedim(-1, -3)
-        return (inputs - self._mean) / self._std
+        """Images (…, H, W, C) to (…, C, H, W) float32; features (…, D) float32 likewise."""
+        values = inputs.float() / 255 if self._is_bytes else inputs
+        normalised = (values - self._mean) / self._std
+        return normalised.movedim(-1, -3) if self._is_image else normalised
 
 
 class Pool:
-    """The examples of a data set on the device, for all models of a job."""
+    """The examples of a data set for all models of a job: on the device, if there is room."""
 
-    def __init__(
-        self,
-        data: Data,
-        num_examples: int,
-        augmentation: Mapping[str, Any],
-        device: torch.device,
-    ) -> None:
-        """Move the examples to the device; images are padded here, once.
+    def __init__(self, data: Data, num_examples: int, device: torch.device) -> None:
+        """Move the examples to the device.
 
         Args:
             data: the data set.
             num_examples: how many of its examples are needed, from the first.
-            augmentation: with `crop`, the width of the padding in pixels, and `padding`: `zero` for
-                black pixels, `reflect` for the image mirrored at its outermost pixels. Features
-                are never padded.
             device: where the batches are needed.
         """
         self.device = device
-        self.crop, self.padding = augmentation["crop"], augmentation["padding"]
-        inputs = data.inputs[:num_examples]
-        if self.crop:  # padding by nothing would copy the whole data set
-            pad = (self.crop, self.crop)
-            inputs = np.pad(inputs, [(0, 0), pad, pad, (0, 0)], _PAD_MODES[self.padding])
-        self._inputs = torch.from_numpy(inputs).to(device)
+        inputs = torch.from_numpy(data.inputs[:num_examples])
+        self.is_on_device = device.type == "cpu" or inputs.nbytes < _room(device)
+        # Else they stay where they are, often on the disk, and each batch is fetched from there.
+        self._inputs = inputs.to(device) if self.is_on_device else inputs
         self._labels = torch.from_numpy(data.labels[:num_examples]).to(device)
         self._normalise = Normaliser(data, device)
         self._shape = data.input_shape
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of images, without padding."""
+        """Height and width of images."""
         _, height, width = self._shape
         return height, width
+
+    @property
+    def largest_input(self) -> float:
+        """The largest input of a network, in standard deviations from the mean."""
+        parts = self._inputs.split(_PART)
+        return max(float(self._normalise(part.to(self.device)).abs().max()) for part in parts)
+
+    def _at(self, *index: Tensor) -> Tensor:
+        """Some of the inputs, on the device."""
+        return self._inputs[tuple(i.to(self._inputs.device) for i in index)].to(self.device)
 
     def plain(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Examples without augmentation.
@@ -103,30 +103,51 @@ class Pool:
         Returns:
             (…, C, H, W) or (…, D) float32 normalised inputs and (…) int64 labels.
         """
-        inputs = self._inputs
-        if self.crop:
-            height, width = self.image_size
-            inputs = inputs[:, self.crop : self.crop + height, self.crop : self.crop + width]
-        return self._normalise(inputs[index]), self._labels[index]
+        return self._normalise(self._at(index)), self._labels[index]
 
-    def cropped(self, index: Tensor, offset: Tensor, is_flipped: Tensor) -> tuple[Tensor, Tensor]:
+    def cropped(
+        self, index: Tensor, offset: Tensor, is_flipped: Tensor, crop: int, padding: str
+    ) -> tuple[Tensor, Tensor]:
         """Images, each cut from its padded self and perhaps flipped.
 
         Args:
             index: (E, B) int64.
             offset: (E, B, 2) int64: row and column where the cut begins, from 0 to 2·crop.
             is_flipped: (E, B) bool: mirrored left to right after the cut.
+            crop: width of the padding in pixels.
+            padding: `zero` for black pixels, `reflect` for the image mirrored at its outermost
+                pixels.
 
         Returns:
             (E, B, C, H, W) float32 normalised images and (E, B) int64 labels.
         """
         height, width = self.image_size
-        rows = torch.arange(height, device=self.device) + offset[..., 0, None]
+        rows = torch.arange(height, device=self.device) + offset[..., 0, None] - crop
         columns = torch.arange(width, device=self.device).expand(*index.shape, width)
         columns = torch.where(is_flipped[..., None], columns.flip(-1), columns)
-        columns = columns + offset[..., 1, None]
-        images = self._inputs[index[..., None, None], rows[..., :, None], columns[..., None, :]]
+        columns = columns + offset[..., 1, None] - crop
+        inner_rows, inner_columns = (
+            _mirrored(at, size) for at, size in ((rows, height), (columns, width))
+        )
+        images = self._at(
+            index[..., None, None], inner_rows[..., :, None], inner_columns[..., None, :]
+        )
+        if crop and padding == "zero":
+            is_black = (rows != inner_rows)[..., :, None] | (columns != inner_columns)[..., None, :]
+            images = images.masked_fill(is_black[..., None], 0)
         return self._normalise(images), self._labels[index]
+
+
+def _room(device: torch.device) -> float:
+    """Bytes that the examples may take of a GPU: half of what is free, as training needs it too."""
+    return torch.cuda.mem_get_info(device)[0] / 2
+
+
+def _mirrored(at: Tensor, size: int) -> Tensor:
+    """Positions beyond either end of an axis, mirrored at its outermost pixels."""
+    period = max(1, 2 * (size - 1))
+    within = at % period
+    return torch.minimum(within, period - within) if size > 1 else torch.zeros_like(at)
 
 
 class BatchSource:
@@ -148,28 +169,23 @@ class BatchSource:
             pool: the data set on the device.
             seeds: of the E models.
             members: (n,) int64 indices of the examples of each model.
-            recipe: with `batch_size` and `augmentation`: `crop` and `padding`, which must be the
-                pool's; `flip`, whether images are mirrored left to right with probability ½; and
-                `cutout`, the side of a square whose pixels take the mean of the data set (0 after
-                normalisation), or 0. Its centre is uniform over the image and what lies outside
-                the image is cut off (DeVries and Taylor 2017, arXiv:1708.04552, Sec. 3.2).
+            recipe: with `batch_size` and `augmentation`: `crop` and `padding`, see `Pool.cropped`;
+                `flip`, whether images are mirrored left to right with probability ½; and `cutout`,
+                the side of a square whose pixels take the mean of the data set (0 after
+                normalisation), or 0. Its centre is uniform over the image and what lies outside the
+                image is cut off (DeVries and Taylor 2017, arXiv:1708.04552, Sec. 3.2).
             steps_per_epoch: S.
             poisson: whether each member is in the batch of each step independently, with
                 probability `sample_rate`, as the accountants of DP-SGD assume (Abadi et al. 2016,
                 arXiv:1607.00133, Sec. 3.1). For one model; the size of its batches varies.
 
         Raises:
-            ValueError: the pool is padded otherwise than the recipe says, or Poisson sampling for
-                more than one model.
+            ValueError: Poisson sampling for more than one model.
         """
         augmentation = recipe["augmentation"]
         self._crop, self._flip = augmentation["crop"], augmentation["flip"]
         self._cutout = augmentation["cutout"]
-        if (self._crop, augmentation["padding"]) != (pool.crop, pool.padding):
-            raise ValueError(
-                f"crop={self._crop}, padding={augmentation['padding']}: the pool was padded for "
-                f"crop={pool.crop}, padding={pool.padding}"
-            )
+        self._padding = augmentation["padding"]
         if poisson and len(seeds) != 1:
             raise ValueError(
                 f"Poisson sampling for {len(seeds)} models, whose batches would differ"
@@ -203,7 +219,7 @@ class BatchSource:
         if not augmentation:
             return self._pool.plain(index)
         offset, is_flipped, *corner = augmentation
-        images, labels = self._pool.cropped(index, offset, is_flipped)
+        images, labels = self._pool.cropped(index, offset, is_flipped, self._crop, self._padding)
         if corner:
             images = images.masked_fill(self._blank(*corner), 0)
         return images, labels

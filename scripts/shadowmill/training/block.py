@@ -127,8 +127,7 @@ class _Job:
         execution: Mapping[str, Any],
         device: torch.device,
     ) -> "_Job":
-        augmentation = settings["recipe"]["augmentation"]
-        pool = Pool(data, matrix.roles_MN.shape[1], augmentation, device)
+        pool = Pool(data, matrix.roles_MN.shape[1], device)
         return cls(data, pool, matrix, settings, execution["compile"], execution["stacking"])
 
     def trainer(self, group: Sequence[ModelSpec]) -> Stack | SideBySide:

@@ -107,7 +107,7 @@ class Stack:
         """
         alike = self._privacy is None and self._adversary is None
         is_fused = bool(self.optimizer.defaults.get("fused"))
-        on_gpu = self._pool.device.type == "cuda"
+        on_gpu = self._pool.device.type == "cuda" and self._pool.is_on_device
         return on_gpu and alike and is_fused and compile_mode != "reduce-overhead"
 
     def _build(self, specs: Sequence[ModelSpec], settings: Mapping[str, Any], data: Data) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shadowmill.data import DATASETS
 from shadowmill.data.store import load, prepare
 
 # With import-mode importlib, modules beside the tests are found through this.
@@ -15,7 +16,7 @@ from jobs_for_backbones import SETTINGS
 @pytest.fixture(scope="session")
 def digits_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "digits.h5"
-    prepare("digits", "unused", path)
+    prepare(DATASETS["digits"], "unused", path)
     return str(path)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shadowmill.config.sections.backbones import Backbone
+from shadowmill.config.sections.datasets import OwnDataset, PixelSize
 from shadowmill.config.sections.fields import (
     Different,
     Name,
@@ -26,6 +27,9 @@ class Data(Section):
     """Folder in which data sets are looked for and into which they are downloaded."""
     roots: dict[str, PathText] = Field(default_factory=dict)
     """Another folder for single data sets, name to folder."""
+    sizes: dict[str, PixelSize] = Field(default_factory=dict)
+    """Pixels a side to which the images of chmnist (32), imagenet and celeba (64) are scaled, name
+    to size, where it is not this one."""
 
 
 class Execution(Section):
@@ -54,6 +58,8 @@ class Workflow(Section):
     """false deletes the models of a block as soon as the block is scored."""
     data: Data = Data()
     """Where data sets are looked for."""
+    datasets: dict[Name, OwnDataset] = Field(default_factory=dict)
+    """Data of your own, by the names that studies list them by."""
     execution: Execution = Execution()
     """How jobs run; no change here reruns anything."""
     recipes: Annotated[dict[str, Recipe], NotEmpty]

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from shadowmill.data import DATASETS
+from shadowmill.data import Dataset
 from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import DataError
+from shadowmill.large_arrays import Streamed
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,28 @@ class Examples:
     """A data set in official order, training examples first.
 
     Attributes:
-        inputs: (N, H, W, C) uint8 images or (N, D) float32 features.
+        inputs: (N, H, W, C) images or (N, D) float32 features. Images are uint8, or float32 where
+            bytes cannot hold them; large ones are read as they are needed.
         labels: (N,) int64, 0 … K - 1.
         is_test: (N,) bool, True for the official test set.
         class_names: K, one for each label.
         source: where they come from.
         extras: further arrays by name, such as other annotations of each example; kept beside the
             examples in the prepared file.
+        ids: (N,) text, what the user calls each example; None if only its number is known.
+        groups: (N,) text, which examples belong together; None if each is on its own.
+        notes: what was done to the data, and what is odd about them, in words.
     """
 
-    inputs: np.ndarray
+    inputs: np.ndarray | Streamed
     labels: np.ndarray
     is_test: np.ndarray
     class_names: tuple[str, ...]
     source: str
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ids: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def join(
@@ -55,13 +63,14 @@ def join(
     return Examples(inputs, labels, is_test, class_names, source)
 
 
-def check_sizes(name: str, pool_size: int, test_size: int, num_classes: int, source: str) -> None:
+def check_sizes(
+    entry: Dataset, pool_size: int, test_size: int, num_classes: int, source: str
+) -> None:
     """Compare what was found of a data set with its row of the table.
 
     Raises:
         DataError: a number differs from the published one.
     """
-    entry = DATASETS[name]
     for what, found, expected in (
         ("training examples", pool_size, entry.pool_size),
         ("test examples", test_size, entry.test_size),
@@ -69,7 +78,7 @@ def check_sizes(name: str, pool_size: int, test_size: int, num_classes: int, sou
     ):
         if expected is not None and found != expected:
             raise DataError(
-                f"{name}: {found} {what} in {source}, {expected} expected. "
+                f"{entry.name}: {found} {what} in {source}, {expected} expected. "
                 "Fetch the data set again."
             )
 

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
+from shadowmill.data import DATASETS
+from shadowmill.data.own import IMAGE_SIZES
 from shadowmill.data.readers import Examples, check_sizes, through_torchvision
-from shadowmill.data.readers.folders import decode
+from shadowmill.data.readers.images import decode
 
-_SIZE = 64
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 _TARGET = "Smiling"
 
 
-def celeba(root: Path) -> Examples:
+def celeba(root: Path, size: int = IMAGE_SIZES["celeba"]) -> Examples:
     """CelebA (Liu et al. 2015, arXiv:1411.7766): 202,599 faces, labelled as smiling or not.
 
     The aligned 178×218 images, cropped to the central 178×178 (all of the width, so that hair
-    and chin stay) and scaled to 64×64. The pool is the official training and validation
+    and chin stay) and scaled. The pool is the official training and validation
     sets, in this order. Read from `root`/celeba, where torchvision puts the folder
     img_align_celeba and its lists of attributes, identities, boxes, landmarks and partitions.
 
@@ -34,7 +35,7 @@ def celeba(root: Path) -> Examples:
     num_train, num_valid, num_test = map(len, splits)
     pool_size = num_train + num_valid
     folder = root / CelebA.base_folder
-    check_sizes("celeba", pool_size, num_test, 2, str(folder))
+    check_sizes(DATASETS["celeba"], pool_size, num_test, 2, str(folder))
     names = [
         name for name in splits[0].attr_names if name
     ]  # the published header ends with a blank
@@ -42,7 +43,7 @@ def celeba(root: Path) -> Examples:
     files = chain.from_iterable(split.filename for split in splits)
     paths = [str(folder / "img_align_celeba" / file) for file in files]
     return Examples(
-        decode(paths, _SIZE, "celeba"),
+        decode(paths, size, "celeba"),
         attributes[:, names.index(_TARGET)].astype(np.int64),
         np.arange(len(paths)) >= pool_size,
         ("not smiling", "smiling"),

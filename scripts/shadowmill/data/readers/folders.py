@@ -1,24 +1,24 @@
 """Data sets that are trees of image files, one folder per class.
 
-Everything is scaled to one small size. Images are centre-cropped to a square and scaled with
-Pillow's antialiased bicubic filter, in one step (which is the shorter side to that size, then the
-central square). Within a part, examples are ordered by class name, then by file name.
+Everything is scaled to one size, see `images`. Within a part, examples are ordered by class name,
+then by file name.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from shadowmill.data import DATASETS
+from shadowmill.data.own import IMAGE_SIZES
 from shadowmill.data.readers import Examples, check_sizes, download_archive, find
+from shadowmill.data.readers.images import decode, suffixes, survey
 from shadowmill.errors import DataError
-from shadowmill.progress import bar
-
-# Anything else in a folder (notes, thumbnails' data bases) is no example.
-_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+from shadowmill.large_arrays import Streamed
 
 _CHMNIST_FOLDER = "Kather_texture_2016_image_tiles_5000"
 _CHMNIST_PAGE = "https://zenodo.org/records/53169"
@@ -28,21 +28,22 @@ _CHMNIST_CLASSES = (
 )  # fmt: skip
 
 
-def chmnist(root: Path) -> Examples:
+def chmnist(root: Path, size: int = IMAGE_SIZES["chmnist"]) -> Examples:
     """CH-MNIST: 5,000 tiles of colorectal histology in 8 classes (Kather et al. 2016).
 
     Scientific Reports 6:27988. The published 150×150 colour tiles in folders 01_TUMOR … 08_EMPTY,
-    scaled to 32×32 as membership inference papers do. There is no official split.
+    scaled to 32×32 as membership inference papers do, unless another size is asked for. There is
+    no official split.
     """
     folder = root if find(root, "01_TUMOR") else root / _CHMNIST_FOLDER
     if not folder.is_dir():
         url = f"{_CHMNIST_PAGE}/files/{_CHMNIST_FOLDER}.zip"
         download_archive(url, "chmnist", root, _CHMNIST_PAGE)
-    return replace(_read("chmnist", folder, None, size=32), class_names=_CHMNIST_CLASSES)
+    return replace(_published("chmnist", folder, None, size), class_names=_CHMNIST_CLASSES)
 
 
-def imagenet(root: Path) -> Examples:
-    """ImageNet, ILSVRC-2012 (Russakovsky et al. 2015, arXiv:1409.0575), scaled to 64×64.
+def imagenet(root: Path, size: int = IMAGE_SIZES["imagenet"]) -> Examples:
+    """ImageNet, ILSVRC-2012 (Russakovsky et al. 2015, arXiv:1409.0575), scaled.
 
     Read from train/<wnid>/*.JPEG and val/<wnid>/*.JPEG in `root`/imagenet or `root` itself; the
     validation set is the official test set here, as the labels of the test set are not public.
@@ -57,74 +58,165 @@ def imagenet(root: Path) -> Examples:
             "of ILSVRC-2012, unpack them as train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, and name "
             "the folder in workflow_config.yaml under data.roots.imagenet."
         )
-    return _read("imagenet", train, val, size=64)
+    return _published("imagenet", train, val, size)
 
 
-def image_folder(root: Path) -> Examples:
-    """Images of the user's own, scaled to 64×64.
+def own_images(root: Path, *, name: str, size: int, group: str | None = None) -> Examples:
+    """Images of the user's own.
 
-    Read from train/<class>/* and, if there is one, test/<class>/* or val/<class>/* in
-    `root`/image_folder or `root` itself.
+    Read from train/CLASS and, if there is one, test/CLASS or val/CLASS in `root`, with all folders
+    below them. Examples are named by their paths.
+
+    Args:
+        root: folder of the data set.
+        name: of the data set.
+        size: pixels a side.
+        group: regular expression that finds an example's group in its path below its class: what
+            its first group matches, or all that it matches.
     """
-    folder = find(root, "image_folder") or root
-    train, test, val = (folder / part for part in ("train", "test", "val"))
+    train, test, val = (root / part for part in ("train", "test", "val"))
     if not train.is_dir():
-        raise DataError(
-            f"image_folder: no folder train in {folder}. Put your images there as "
-            "train/<class>/<image> (and test examples, if any, as test/<class>/<image>), or name "
-            "the folder that has them in workflow_config.yaml under data.roots.image_folder."
-        )
+        raise DataError(_no_train(name, root))
     if test.is_dir() and val.is_dir():
         raise DataError(
-            f"image_folder: both test and val in {folder}, of which one can be the test set. "
+            f"{name}: both test and val in {root}, of which one can be the test set. "
             "Move or rename the other."
         )
     held_out = next((part for part in (test, val) if part.is_dir()), None)
-    return _read("image_folder", train, held_out, size=64)
+    files = _files(name, train, held_out)
+    layout, notes = survey(files.paths, size, name)
+    if files.passed_over:
+        kinds = Counter(Path(path).suffix.lower() or "without suffix" for path in files.passed_over)
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        notes.append(f"{len(files.passed_over)} files are no images and are passed over: {counts}")
+    return files.examples(
+        decode(files.paths, size, name, layout),
+        groups=_groups(name, files, group) if group else None,
+        notes=tuple(notes),
+    )
 
 
-def _read(name: str, train: Path, test: Path | None, size: int) -> Examples:
-    train_files = _list(name, train)
-    test_files = _list(name, test) if test else {}
-    class_names = tuple(train_files)
+def _no_train(name: str, root: Path) -> str:
+    if not root.is_dir():
+        return f"{name}: there is no folder {root}. Correct the path under datasets.{name}.images."
+    deeper = sorted(path for path in _visible(root) if (path / "train").is_dir())
+    if deeper:
+        return (
+            f"{name}: no folder train in {root}, but in {deeper[0]}. Name that one under "
+            f"datasets.{name}.images."
+        )
+    found = ", ".join(sorted(path.name for path in _visible(root) if path.is_dir())[:5])
+    return (
+        f"{name}: no folder train in {root}"
+        f"{f', which has the folders {found}' if found else ''}. Put your images there as "
+        "train/CLASS/IMAGE, and test examples, if you have any, as test/CLASS/IMAGE."
+    )
+
+
+def _groups(name: str, files: "_Files", pattern: str) -> np.ndarray:
+    """The group of each image."""
+    found = []
+    for path, below in zip(files.paths, files.below_class, strict=True):
+        match = re.search(pattern, below)
+        if match is None:
+            raise DataError(
+                f"datasets.{name}.group: the expression {pattern} is not found in {below}, the "
+                f"path of {path} below its class. Each image needs a group."
+            )
+        found.append(match[1] if match.re.groups else match[0])
+    return np.array(found)
+
+
+class _Files(NamedTuple):
+    """The images of a data set in order.
+
+    Attributes:
+        paths: all files, training part first.
+        below_class: the path of each below the folder of its class.
+        labels: of each.
+        pool_size: number of training examples.
+        class_names: of the labels.
+        root: below which examples are named.
+        passed_over: files that are no images.
+    """
+
+    paths: list[str]
+    below_class: list[str]
+    labels: np.ndarray
+    pool_size: int
+    class_names: tuple[str, ...]
+    root: Path
+    passed_over: list[str]
+
+    def examples(self, inputs: Streamed, **more: Any) -> Examples:
+        """The data set, with its images."""
+        return Examples(
+            inputs,
+            self.labels,
+            np.arange(len(self.paths)) >= self.pool_size,
+            self.class_names,
+            str(self.root),
+            ids=np.array([Path(path).relative_to(self.root).as_posix() for path in self.paths]),
+            **more,
+        )
+
+
+def _published(name: str, train: Path, test: Path | None, size: int) -> Examples:
+    files = _files(name, train, test)
+    # Before hours of decoding rather than after.
+    check_sizes(
+        DATASETS[name],
+        files.pool_size,
+        len(files.paths) - files.pool_size,
+        len(files.class_names),
+        str(files.root),
+    )
+    return files.examples(decode(files.paths, size, name))
+
+
+def _files(name: str, train: Path, test: Path | None) -> _Files:
+    passed_over: list[str] = []
+    train_files = _list(name, train, passed_over)
+    test_files = _list(name, test, passed_over) if test else {}
     unknown = sorted(test_files.keys() - train_files.keys())
     if unknown:
         raise DataError(
             f"{test}: classes without training examples: {', '.join(unknown[:5])}. Each class "
             f"needs a folder of the same name in {train}."
         )
-    paths, labels, sizes = [], [], []
-    for files in (train_files, test_files):
-        for label, class_name in enumerate(class_names):
+    paths, below, labels, sizes = [], [], [], []
+    for part, files in ((train, train_files), (test, test_files)):
+        for label, class_name in enumerate(train_files):
             found = files.get(class_name, [])
             paths += found
+            below += [Path(path).relative_to(part / class_name).as_posix() for path in found]
             labels += [label] * len(found)
         sizes.append(len(paths))
-    pool_size, test_size = sizes[0], sizes[1] - sizes[0]
-    source = str(train.parent if test else train)
-    # Before hours of decoding rather than after.
-    check_sizes(name, pool_size, test_size, len(class_names), source)
-    return Examples(
-        decode(paths, size, name),
+    return _Files(
+        paths,
+        below,
         np.asarray(labels, np.int64),
-        np.arange(len(paths)) >= pool_size,
-        class_names,
-        source,
+        sizes[0],
+        tuple(train_files),
+        train.parent if test else train,
+        passed_over,
     )
 
 
-def _list(name: str, folder: Path) -> dict[str, list[str]]:
+def _list(name: str, folder: Path, passed_over: list[str]) -> dict[str, list[str]]:
     """Class name to paths of its images, both in alphabetical order."""
     files = {}
     for class_folder in sorted(path for path in _visible(folder) if path.is_dir()):
-        files[class_folder.name] = sorted(
-            str(path) for path in _visible(class_folder) if path.suffix.lower() in _SUFFIXES
-        )
-        if not files[class_folder.name]:
+        images = []
+        for path in sorted(_below(class_folder)):
+            (images if path.suffix.lower() in suffixes() else passed_over).append(str(path))
+        if not images:
             raise DataError(
-                f"{class_folder}: no images. Put some there ({', '.join(sorted(_SUFFIXES))}), or "
-                "remove the folder."
+                f"{class_folder}: no images. Put some there, of any format that Pillow reads "
+                f"({', '.join(_COMMON)} and so on), or move the folder elsewhere."
             )
+        files[class_folder.name] = images
+    passed_over += sorted(str(path) for path in _visible(folder) if path.is_file())
     if not files:
         raise DataError(
             f"{folder}: no folders of images. {name} needs one folder per class there, with the "
@@ -133,44 +225,17 @@ def _list(name: str, folder: Path) -> dict[str, list[str]]:
     return files
 
 
+_COMMON = (".png", ".jpg", ".tif", ".bmp", ".webp")
+
+
 def _visible(folder: Path) -> Iterator[Path]:
     return (path for path in folder.glob("*") if not path.name.startswith("."))
 
 
-def decode(paths: Sequence[str], size: int, name: str) -> np.ndarray:
-    """Read image files as colour images of one size, with a progress bar.
-
-    Args:
-        paths: N files of any format that Pillow reads.
-        size: side of the result, pixels.
-        name: of the data set, for the progress bar.
-
-    Returns:
-        (N, size, size, 3) uint8: the central square of each image, scaled.
-
-    Raises:
-        DataError: a file cannot be read as an image.
-    """
-    images = np.empty((len(paths), size, size, 3), np.uint8)
-
-    def read(index: int) -> None:
-        images[index] = _read_image(paths[index], size)
-
-    # Pillow lets go of the interpreter lock while it decodes and scales.
-    with ThreadPool() as pool:
-        done = pool.imap(read, range(len(paths)), chunksize=64)
-        for _ in bar(done, total=len(paths), desc=name, unit="image"):
-            pass
-    return images
-
-
-def _read_image(path: str, size: int) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-    # Pillow's words for: not there, not an image, truncated, damaged, absurdly large.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: cannot be read as an image ({error}). Fetch it again or remove it."
-        ) from error
-    return np.asarray(square)
+def _below(folder: Path) -> Iterator[Path]:
+    """All files of a folder and of those in it, but what is hidden."""
+    for path in _visible(folder):
+        if path.is_dir():
+            yield from _below(path)
+        elif path.is_file():
+            yield path

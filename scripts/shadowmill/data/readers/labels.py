@@ -1,0 +1,90 @@
+"""Labels as users write them: as the numbers 0 … K − 1 and names of classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shadowmill.errors import DataError
+
+_MOST_NAMED = 5
+
+
+def as_classes(
+    labels: np.ndarray, is_test: np.ndarray, where: str, class_names: Sequence[str] | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Number the classes: in the order of their names, or as they are numbered.
+
+    Args:
+        labels: (N,) whole numbers, words, or truth values.
+        is_test: (N,) bool.
+        where: they stand, for messages.
+        class_names: K, if labels are 0 … K − 1.
+
+    Returns:
+        (N,) int64 of 0 … K − 1, and the names of the K classes.
+
+    Raises:
+        DataError: no labels of classes, or of test examples alone.
+    """
+    if labels.ndim != 1:
+        raise DataError(
+            f"{where}: labels of shape {labels.shape}, one for each example expected. Of one-hot "
+            "vectors give the number of the class (argmax); several labels for an example are not "
+            "supported."
+        )
+    if labels.dtype.kind == "f":
+        if not np.array_equal(labels, np.rint(labels)):
+            raise DataError(
+                f"{where}: labels such as {labels[labels != np.rint(labels)][0]:g} are no classes. "
+                "Give whole numbers or words; the workflow audits classifiers, not regressions."
+            )
+        labels = labels.astype(np.int64)
+    if class_names is not None:
+        return _numbered(labels, where, class_names)
+    words = labels if labels.dtype.kind in "iub" else labels.astype(str)
+    known, numbers = np.unique(words, return_inverse=True)
+    _require_trained(known, numbers, is_test, where)
+    return numbers.astype(np.int64), tuple(str(name) for name in known)
+
+
+def _numbered(
+    labels: np.ndarray, where: str, class_names: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    is_whole = labels.dtype.kind in "iu"
+    if not is_whole or labels.min() < 0 or labels.max() >= len(class_names):
+        found = f"{labels.min()} to {labels.max()}" if is_whole else f"of type {labels.dtype}"
+        raise DataError(
+            f"{where}: labels {found} for {len(class_names)} class_names. With class_names, labels "
+            f"are whole numbers from 0 to {len(class_names) - 1}."
+        )
+    return labels.astype(np.int64), tuple(map(str, class_names))
+
+
+def _require_trained(
+    known: np.ndarray, numbers: np.ndarray, is_test: np.ndarray, where: str
+) -> None:
+    trained = np.isin(np.arange(len(known)), numbers[~is_test])
+    if not trained.all():
+        names = ", ".join(map(str, known[~trained][:_MOST_NAMED]))
+        raise DataError(
+            f"{where}: classes without training examples: {names}. Each class of the test examples "
+            "needs some."
+        )
+
+
+def standardised(features: np.ndarray, is_test: np.ndarray) -> np.ndarray:
+    """Features of mean 0 and standard deviation 1 over the training part.
+
+    Args:
+        features: (N, D) float64.
+        is_test: (N,) bool.
+
+    Returns:
+        (N, D) float32. A feature that is constant there is 0 wherever it has that value.
+    """
+    pool = features[~is_test]
+    mean, std = pool.mean(axis=0), pool.std(axis=0)
+    # Of equal numbers the deviation can differ from 0 by rounding.
+    is_constant = np.ptp(pool, axis=0) == 0
+    mean[is_constant] = pool[0, is_constant]
+    return ((features - mean) / np.where(is_constant, 1, std)).astype(np.float32)
