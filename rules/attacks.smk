@@ -11,6 +11,7 @@ rule attack:
         target_scores=target_scores,
         shadow_scores=adversary_scores,
         data=examples_for_attack,
+        groups=data_with_groups,
     output:
         made(ATTACK_FILES, of=each_attack),
     log:

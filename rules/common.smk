@@ -205,6 +205,12 @@ def examples_for_attack(wildcards):
     return [ancient(f"results/data/{wildcards.dataset}.h5")] if needed else []
 
 
+def data_with_groups(wildcards):
+    """The data set, if some of its examples belong together."""
+    entry = CONFIG.datasets[wildcards.dataset]
+    return [ancient(f"results/data/{entry.name}.h5")] if entry.has_groups else []
+
+
 def attacks_on(cells, attacks, adversary=None):
     """An input function: files of attacks.
 

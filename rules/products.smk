@@ -55,6 +55,15 @@ def each_attack(study):
     ]
 
 
+def each_attack_on_groups(study):
+    """All attacks on all configurations whose examples belong together."""
+    return [
+        wildcards
+        for wildcards in each_attack(study)
+        if study.datasets[wildcards["dataset"]].has_groups
+    ]
+
+
 ATTACK_FILES = f"{CELL}/attacks/{{adversary}}/{{attack}}.h5"
 
 # Which studies have a file, where not all do.
@@ -68,9 +77,18 @@ COMPARED = {
     ),
     "needs": "the protocol half, and shadows of its own",
 }
+GROUPS = "data whose examples belong to groups"
+GROUPED = {
+    "of": lambda study: [
+        wildcards
+        for wildcards in COMPARED["of"](study)
+        if study.datasets[wildcards["dataset"]].has_groups
+    ],
+    "needs": f"{GROUPS}, and {COMPARED['needs']}",
+}
 PRIVATE = {
     "of": lambda study: of_cells(study.cells if study.audits_privacy else ()),
-    "needs": "a variant with dp_sgd, the protocol half, and four shadows",
+    "needs": "a variant with dp_sgd, the protocol half, four shadows, and no groups",
 }
 CURVATURE = {
     "of": lambda study: of_cells(

@@ -62,9 +62,45 @@ rule tabulate_membership:
         "../envs/shadowmill.yaml"
     params:
         cell=cell_of,
+        of_groups=False,
         code=code_of("tabulate_membership.py"),
     script:
         "../scripts/tabulate_membership.py"
+
+
+use rule tabulate_membership as tabulate_group_metrics with:
+    output:
+        part_of_table(
+            "group_metrics",
+            ATTACK_FILES.replace(".h5", "-groups.csv"),
+            of=each_attack_on_groups,
+            needs=GROUPS,
+        ),
+    log:
+        f"{LOGS}/group_metrics/{{adversary}}/{{attack}}.log",
+    params:
+        cell=cell_of,
+        of_groups=True,
+        code=code_of("tabulate_membership.py"),
+
+
+rule tabulate_groups:
+    """Exposure of every group of examples of a configuration."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+        attack=attacks_on(this_cell, first_attack, "adaptive"),
+    output:
+        part_of_table("groups", **GROUPED),
+    log:
+        f"{LOGS}/groups.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        cell=cell_of,
+        attack=headline,
+        code=code_of("tabulate_groups.py"),
+    script:
+        "../scripts/tabulate_groups.py"
 
 
 rule tabulate_examples:
@@ -82,6 +118,7 @@ rule tabulate_examples:
     params:
         cell=cell_of,
         attack=headline,
+        names=names_of,
         code=code_of("tabulate_examples.py"),
     script:
         "../scripts/tabulate_examples.py"

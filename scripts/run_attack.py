@@ -14,6 +14,7 @@ with job(snakemake.log[0], snakemake.input):
         adversary=snakemake.params.adversary,
         drop_unhealthy=snakemake.params.drop_unhealthy,
         data_path=next(iter(snakemake.input.data), None),
+        groups_path=next(iter(snakemake.input.groups), None),
         output=snakemake.output[0],
         execution=snakemake.config["execution"],
         threads=snakemake.threads,

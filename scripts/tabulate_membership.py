@@ -11,4 +11,5 @@ with job(snakemake.log[0], snakemake.input):
         attack=snakemake.wildcards.attack,
         attack_path=snakemake.input.attack,
         output=snakemake.output[0],
+        of_groups=snakemake.params.of_groups,
     )

@@ -189,6 +189,10 @@ class Arrays:
             values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[()]
             return self._checked(stored, values)
 
+    def get(self, name: str) -> "np.ndarray | None":
+        """An array that the file may lack."""
+        return self[name] if name in self._names else None
+
     def mapped(self, name: str) -> "np.ndarray":
         """An array that is read from the disk as it is used, if it lies there in one piece.
 

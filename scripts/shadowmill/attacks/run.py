@@ -45,6 +45,7 @@ class AttackScores:
         shadow_roles_MN: int8.
         adversary: `adaptive` if the shadows were made as the targets were.
         judged_by: which models show how well the attack does, one of `JUDGES`.
+        group_N: (N,) intp from 0, which examples belong together; None if each is on its own.
     """
 
     targets: tuple[str, ...]
@@ -55,6 +56,7 @@ class AttackScores:
     shadow_roles_MN: np.ndarray
     adversary: str
     judged_by: str
+    group_N: np.ndarray | None = None
 
     @property
     def judged(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
@@ -97,6 +99,7 @@ def run_attack(
     adversary: str,
     drop_unhealthy: bool,
     data_path: str | None,
+    groups_path: str | None,
     output: str,
     execution: Mapping[str, Any],
     threads: int,
@@ -113,6 +116,7 @@ def run_attack(
             `shared` if the shadows are those of another study, whose targets are made otherwise.
         drop_unhealthy: whether shadows that did not converge are left out.
         data_path: the prepared data set, for attacks that need the examples themselves.
+        groups_path: the prepared data set, where it may have groups.
         output: HDF5 file to write.
         execution: the `execution` part of the configuration, for attacks that train networks.
         threads: CPU threads, for the same.
@@ -145,9 +149,11 @@ def run_attack(
     shadow_score_MN, shadow_roles_MN = _evaluated(
         attack_shadows(row, bank), shadows["roles"][np.isin(shadows.models, bank.names)]
     )
+    groups = _groups(groups_path, targets["phi"].shape[1]) if groups_path else {}
     storage.write_hdf5(
         output,
-        {
+        groups
+        | {
             "targets": list(targets.models),
             "shadows": list(bank.names),
             "score": score_TN,
@@ -206,6 +212,14 @@ def _features(data_path: str, pool_size: int) -> dict[str, np.ndarray]:
     return found
 
 
+def _groups(path: str, pool_size: int) -> dict[str, np.ndarray]:
+    """Which examples of the pool belong together, if some do."""
+    from shadowmill.data.store import groups
+
+    found = groups(path, pool_size)
+    return {} if found is None else {"groups": found[1]}
+
+
 def _evaluated(score: np.ndarray, roles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and roles, where examples that are not evaluated (NaN) have no role."""
     unknown = np.isnan(score)
@@ -230,6 +244,7 @@ def read_attack(path: str) -> AttackScores:
             shadow_roles_MN=file["shadow_roles"],
             adversary=storage.attribute(file, "adversary"),
             judged_by=storage.attribute(file, "judged_by"),
+            group_N=file.get("groups"),
         )
 
 

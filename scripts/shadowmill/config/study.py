@@ -160,6 +160,7 @@ class Study:
             any(variant.defense == "dp_sgd" for variant in self.variants)
             and self.compares_examples
             and not self.subsets
+            and not any(row.has_groups for row in self.datasets.values())
             and left >= required_shadows(MODE)
         )
 

@@ -42,7 +42,6 @@ class Data:
         digest: of inputs and labels.
         value_range: the smallest and the largest value of pixels.
         ids: (N,) text, what the user calls each example, if anything.
-        groups: (N,) text, which examples belong together; None if each is on its own.
     """
 
     name: str
@@ -56,7 +55,6 @@ class Data:
     digest: str
     value_range: tuple[float, float] = (0, 255)
     ids: np.ndarray | None = None
-    groups: np.ndarray | None = None
 
     @property
     def flat_inputs(self) -> np.ndarray:
@@ -217,7 +215,7 @@ def load(path: str | Path) -> Data:
     """
     with opened(path) as file:
         kind = storage.attribute(file, "kind")
-        beside = {name: file[name] for name in ("ids", "groups") if name in file}
+        beside = {}
         if "value_range" in file.attributes:  # not of files of earlier versions
             beside["value_range"] = tuple(file.attributes["value_range"])
         return Data(
@@ -230,6 +228,7 @@ def load(path: str | Path) -> Data:
             mean=file["mean"],
             std=file["std"],
             digest=storage.attribute(file, "digest"),
+            ids=file.get("ids"),
             **beside,
         )
 
@@ -250,6 +249,27 @@ def num_examples(path: str | Path, protocol: str) -> int:
             if protocol == "disjoint"
             else storage.attribute(file, "pool_size")
         )
+
+
+def groups(path: str | Path, num_examples: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which examples belong together.
+
+    Args:
+        path: the prepared data set.
+        num_examples: N, how many are asked about, from the first.
+
+    Returns:
+        (G,) text, the names of the groups, and (N,) intp, the number of that of each example; None
+        if each example is on its own.
+
+    Raises:
+        ArtefactError: the file is missing or damaged, or another data set's.
+    """
+    with opened(path) as file:
+        found = file.get("groups")
+    if found is None:
+        return None
+    return np.unique(found[:num_examples].astype(str), return_inverse=True)
 
 
 @contextmanager

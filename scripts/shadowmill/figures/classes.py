@@ -12,6 +12,7 @@ from shadowmill import storage
 from shadowmill.attacks import ATTACKS
 from shadowmill.data import store
 from shadowmill.figures import style
+from shadowmill.figures.letters import row_labels
 from shadowmill.names import Variant
 from shadowmill.tables import read_csv
 
@@ -65,7 +66,7 @@ def plot(per_class_path: str, data_paths: Mapping[str, str], outputs: Sequence[s
             panel.set_yticks(range(len(order)), [])
             panel.set_ylim(len(order) - 0.5, -0.5)
         for panel in group[:: grid.ncols]:
-            panel.set_yticklabels(here)
+            row_labels(panel, here)
         style.label_group(group, "AUC", style.setting_title(*setting))
     title = f"{attack}; bars: 95 % intervals; dotted: chance; sorted by the AUC under "
     note = style.judges_of_variants(table)

@@ -133,7 +133,6 @@ def plot_extremes(
     ):
         for panel, example in zip(group.flat, chosen, strict=True):
             draw_image(panel, data, example)
-            panel.set_title(panel.get_title().replace(": ", "\n", 1))
             panel.set_xlabel(_minus(mean_N[example], ".3g"))
         group[0, 0].set_ylabel(kind, rotation=0, ha="right", va="center")
     dataset = title_of(data.name)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
 from shadowmill.figures import style
+from shadowmill.figures.letters import panel_title, shortened
 from shadowmill.names import Cell, Variant
 from shadowmill.scores.files import ModelScores, read_scores
 from shadowmill.tables import read_csv
@@ -53,13 +54,20 @@ def plot(
 
 
 def draw_image(panel: Axes, data: Data, example: int) -> None:
-    """Show an example with its number and class; features as a square of grey values."""
-    image = data.inputs[example]
+    """Show an example with its name and class; features as a square of grey values."""
+    image, (low, high) = data.inputs[example], data.value_range
     if data.kind == "tabular":
-        image = _as_square(image)
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
-    panel.imshow(image.squeeze(), interpolation="nearest", **grey)
-    panel.set_title(f"no. {example}: {data.class_names[data.labels[example]]}")
+        image, low, high = _as_square(image), 0, 255
+    channels = image.shape[-1]
+    if channels not in (1, 3):  # neither grey nor colours: the first channel
+        image, channels = image[..., :1], 1
+    if channels == 1:
+        panel.imshow(image[..., 0], "gray", vmin=low, vmax=high, interpolation="nearest")
+    else:
+        scaled = (image - np.float64(low)) / max(high - low, 1e-9)
+        panel.imshow(scaled.clip(0, 1), interpolation="nearest")
+    names = data.title_of(example), data.class_names[data.labels[example]]
+    panel_title(panel, "\n".join(shortened(name) for name in names))
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)

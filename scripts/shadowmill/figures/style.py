@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -21,6 +22,7 @@ from shadowmill.architectures import ARCHITECTURES
 from shadowmill.attacks.run import JUDGES
 from shadowmill.data import title_of
 from shadowmill.defenses import DEFENSES
+from shadowmill.figures.letters import in_fonts
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
 from shadowmill.tables.membership import judges
@@ -306,7 +308,12 @@ def _entry_inches(labels: Sequence[str]) -> float:
 def text_inches(texts: Sequence[str]) -> float:
     """Width of the longest of some lines of text."""
     size = mpl.rcParams["font.size"]
-    return max(TextPath((0, 0), text, size=size).get_extents().width for text in texts) / 72
+    widths = []
+    for text in texts:
+        shown, families = in_fonts(text)
+        font = FontProperties(family=families)
+        widths.append(TextPath((0, 0), shown, size=size, prop=font).get_extents().width)
+    return max(widths) / 72
 
 
 def percentages(axis: Axis) -> None:

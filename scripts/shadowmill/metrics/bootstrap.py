@@ -72,6 +72,7 @@ def two_way_bootstrap(
     seed: int,
     confidence: float = 0.95,
     nonmember_MN: Bool | None = None,
+    group_N: NDArray[np.integer] | None = None,
 ) -> dict[tuple[str, str], Estimate]:
     """Bootstrap AUC and TPR at low FPR over models × examples.
 
@@ -85,6 +86,8 @@ def two_way_bootstrap(
         confidence: Coverage, between 0 and 1.
         nonmember_MN: (M, N) bool, the pairs that count as non-members; ``~member_MN`` if not
             given. Pairs that are neither are left out; only these may be NaN.
+        group_N: (N,) integer from 0, which examples are in a model together or not at all, and are
+            drawn together; each is on its own if not given.
 
     Returns:
         An estimate for each (statistic, aggregate). Statistics are "auc" and
@@ -99,8 +102,10 @@ def two_way_bootstrap(
     nonmember_MN = ~member_MN if nonmember_MN is None else nonmember_MN
     _require_valid(scores_MN, member_MN, nonmember_MN)
     measures = [MeanAndPooled(scores_MN, member_MN, nonmember_MN, fprs)]
-    value_JS, value_RJS = _by_aggregate(*resample(measures, scores_MN.shape, replicates, seed))
-    trials_JS = np.tile(_trials(member_MN, nonmember_MN, len(fprs)), (len(_AGGREGATES), 1))
+    value_JS, value_RJS = _by_aggregate(
+        *resample(measures, scores_MN.shape, replicates, seed, group_N)
+    )
+    trials_JS = np.tile(_trials(member_MN, nonmember_MN, len(fprs), group_N), (len(_AGGREGATES), 1))
     low_JS, high_JS = _rate_limits(value_JS, value_RJS, confidence, trials_JS)
     return {
         (name, aggregate): Estimate(*(float(part[j, s]) for part in (value_JS, low_JS, high_JS)))
@@ -118,6 +123,7 @@ def paired_bootstrap(
     seed: int,
     confidence: float = 0.95,
     nonmember_MN: Bool | None = None,
+    group_N: NDArray[np.integer] | None = None,
 ) -> dict[tuple[str, str], Difference]:
     """Bootstrap the differences between two sets of scores on identical splits.
 
@@ -138,6 +144,7 @@ def paired_bootstrap(
         seed: Of the resampling.
         confidence: Coverage, between 0 and 1.
         nonmember_MN: (M, N) bool, of both; as for ``two_way_bootstrap``.
+        group_N: As for ``two_way_bootstrap``.
 
     Returns:
         A difference for each (statistic, aggregate), as for ``two_way_bootstrap``. The p-value is
@@ -153,9 +160,11 @@ def paired_bootstrap(
     for each_MN in (scores_MN, reference_MN):
         _require_valid(each_MN, member_MN, nonmember_MN)
         measures.append(MeanAndPooled(each_MN, member_MN, nonmember_MN, fprs))
-    value_JS, value_RJS = _by_aggregate(*resample(measures, scores_MN.shape, replicates, seed))
+    value_JS, value_RJS = _by_aggregate(
+        *resample(measures, scores_MN.shape, replicates, seed, group_N)
+    )
     half = len(_AGGREGATES)
-    trials_S = _trials(member_MN, nonmember_MN, len(fprs))
+    trials_S = _trials(member_MN, nonmember_MN, len(fprs), group_N)
     at_border_JS = (value_JS[:half] == value_JS[half:]) & np.isin(value_JS[:half], (0, 1))
     value_JS = value_JS[:half] - value_JS[half:]
     value_RJS = value_RJS[:, :half] - value_RJS[:, half:]
@@ -183,12 +192,13 @@ def class_bootstrap(
     seed: int,
     confidence: float = 0.95,
     nonmember_MN: Bool | None = None,
+    group_N: NDArray[np.integer] | None = None,
 ) -> tuple[dict[tuple[str, int], Estimate], dict[str, Disparity]]:
     """Bootstrap AUC and TPR of each class, and how far the classes lie apart.
 
     Each class is one ranking of its pairs of all models. Disparity is the largest value of any
     class minus the smallest; classes without a value, or with fewer than ``MIN_CLASS_SIZE``
-    examples, are left out. It is positive even where all
+    examples (or groups), are left out. It is positive even where all
     classes are equally exposed, so it is compared with what chance makes of equal classes: its
     p-value is the share of replicates, the data counted as one of them, in which the classes'
     deviations from their own values range as far (Davison and Hinkley 1997, "Bootstrap methods
@@ -203,6 +213,7 @@ def class_bootstrap(
         seed: Of the resampling.
         confidence: Coverage, between 0 and 1.
         nonmember_MN: (M, N) bool, as for ``two_way_bootstrap``.
+        group_N: As for ``two_way_bootstrap``.
 
     Returns:
         classes: An estimate for each (statistic, label). A TPR is NaN where the FPR is below
@@ -225,10 +236,10 @@ def class_bootstrap(
         Pooled(scores_MN, member_MN & (labels_N == c), nonmember_MN & (labels_N == c), fprs)
         for c in classes_C
     ]
-    value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed)
+    value_CS, value_RCS = resample(measures, scores_MN.shape, replicates, seed, group_N)
     trials_CS = np.stack(
         [
-            _trials(member_MN[:, labels_N == c], nonmember_MN[:, labels_N == c], len(fprs))
+            _trials(member_MN & (labels_N == c), nonmember_MN & (labels_N == c), len(fprs), group_N)
             for c in classes_C
         ]
     )
@@ -239,8 +250,10 @@ def class_bootstrap(
         for c, label in enumerate(classes_C)
         for s, name in enumerate(names)
     }
-    takes_part_N = (member_MN | nonmember_MN).any(axis=0)
-    is_large_C = np.array([takes_part_N[labels_N == c].sum() >= MIN_CLASS_SIZE for c in classes_C])
+    used_MN = member_MN | nonmember_MN
+    is_large_C = np.array(
+        [_units(used_MN & (labels_N == c), group_N) >= MIN_CLASS_SIZE for c in classes_C]
+    )
     disparity = {}
     for s, name in enumerate(names):
         counts_C = is_large_C & ~np.isnan(value_CS[:, s])
@@ -255,10 +268,18 @@ def _by_aggregate(value_JS: Float, value_RJS: Float) -> tuple[Float, Float]:
     return value_JS.reshape(rows, columns), value_RJS.reshape(-1, rows, columns)
 
 
-def _trials(member_MN: Bool, nonmember_MN: Bool, num_tprs: int) -> NDArray[np.intp]:
+def _trials(
+    member_MN: Bool, nonmember_MN: Bool, num_tprs: int, group_N: NDArray[np.integer] | None
+) -> NDArray[np.intp]:
     """Independent trials (S,) behind each statistic at least: examples, whatever the models."""
-    members, nonmembers = (int(role_MN.any(axis=0).sum()) for role_MN in (member_MN, nonmember_MN))
+    members, nonmembers = (_units(role_MN, group_N) for role_MN in (member_MN, nonmember_MN))
     return np.array([min(members, nonmembers), *([members] * num_tprs)])
+
+
+def _units(role_MN: Bool, group_N: NDArray[np.integer] | None) -> int:
+    """How many examples, or groups of them, have a role in some model."""
+    role_N = role_MN.any(axis=0)
+    return int(role_N.sum()) if group_N is None else len(np.unique(group_N[role_N]))
 
 
 def _rate_limits(

@@ -170,7 +170,11 @@ class MeanAndPooled:
 
 
 def resample(
-    measures: Sequence[Measure], shape: tuple[int, int], replicates: int, seed: int
+    measures: Sequence[Measure],
+    shape: tuple[int, int],
+    replicates: int,
+    seed: int,
+    group_N: Index | None = None,
 ) -> tuple[Float, Float]:
     """Compute statistics of the data, and of resamples of models and of examples.
 
@@ -182,6 +186,8 @@ def resample(
         shape: M and N.
         replicates: Number of resamples.
         seed: The same seed draws the same models and examples, whatever the scores.
+        group_N: (N,) integer from 0, examples of one group are drawn together: as many groups as
+            there are. Each is on its own if not given.
 
     Returns:
         value_JS: (J, S) float64, NaN where undefined.
@@ -189,17 +195,17 @@ def resample(
             missed all members or all non-members of a small pool.
     """
     defined_JS = np.array([measure.defined for measure in measures])
-    ones = tuple(np.ones(size, dtype=_weight_type(shape)) for size in shape)
+    ones = tuple(np.ones(size, dtype=_weight_type(shape, group_N)) for size in shape)
     values = [
         [measure(*weights) for measure in measures]
-        for weights in (ones, *draw_weights(shape, replicates, seed))
+        for weights in (ones, *draw_weights(shape, replicates, seed, group_N))
     ]
     value_RJS = np.where(defined_JS, np.array(values), np.nan)
     return value_RJS[0], value_RJS[1:]
 
 
 def draw_weights(
-    shape: tuple[int, int], replicates: int, seed: int
+    shape: tuple[int, int], replicates: int, seed: int, group_N: Index | None = None
 ) -> Iterator[tuple[Weights, Weights]]:
     """Draw how often each model and each example is in each of the resamples.
 
@@ -207,16 +213,22 @@ def draw_weights(
         shape: M and N.
         replicates: Number of resamples.
         seed: Of the drawing.
+        group_N: As of ``resample``.
 
     Yields:
-        weight_M, weight_N: (M,) and (N,) integer, with sums M and N.
+        weight_M, weight_N: (M,) and (N,) integer. The first has the sum M, the second N unless
+        there are groups.
     """
     rng = np.random.default_rng(seed)
+    units = shape[1] if group_N is None else int(group_N.max()) + 1
     for _ in range(replicates):
-        yield tuple(
-            np.bincount(rng.integers(size, size=size), minlength=size).astype(_weight_type(shape))
-            for size in shape
+        weight_M, weight_U = (
+            np.bincount(rng.integers(size, size=size), minlength=size).astype(
+                _weight_type(shape, group_N)
+            )
+            for size in (shape[0], units)
         )
+        yield weight_M, weight_U if group_N is None else weight_U[group_N]
 
 
 def statistic_names(fprs: Iterable[float]) -> list[str]:
@@ -224,9 +236,9 @@ def statistic_names(fprs: Iterable[float]) -> list[str]:
     return ["auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in fprs)]
 
 
-def _weight_type(shape: tuple[int, int]) -> type[np.signedinteger]:
-    # The weights of all pairs add up to M × N. Half the bytes, half the time.
-    return np.int32 if shape[0] * shape[1] < 2**31 else np.int64
+def _weight_type(shape: tuple[int, int], group_N: Index | None) -> type[np.signedinteger]:
+    # The weights of all pairs add up to M × N, if groups are alike. Half the bytes, half the time.
+    return np.int32 if shape[0] * shape[1] < 2**31 and group_N is None else np.int64
 
 
 def _defined(nonmembers: int, fprs: Sequence[float]) -> NDArray[np.bool_]:

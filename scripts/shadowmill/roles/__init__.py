@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from shadowmill import storage
-from shadowmill.errors import ArtefactError
+from shadowmill.errors import ArtefactError, ConfigError, DataError
 from shadowmill.provenance import array_digest, provenance
 from shadowmill.roles.order import random_order, read_scores, score_order
 from shadowmill.roles.splits import (
@@ -73,6 +73,8 @@ class RoleMatrix:
     epoch_size: int
 
 
+_FEWEST_GROUPS = 4
+
 _ROW = {
     "half": {"target": target_half, "shadow": shadow_half},
     "disjoint": {"target": target_split, "shadow": shadow_split},
@@ -88,6 +90,7 @@ def draw(
     protocol: str = "half",
     validation: float = 0.0,
     order_path: str | Path | None = None,
+    group_N: np.ndarray | None = None,
 ) -> None:
     """Draw the roles of a block of models and save them.
 
@@ -104,9 +107,11 @@ def draw(
             validation part of their own.
         order_path: file for `read_scores`. Prefixes are then taken by ascending score, equal scores
             by index; without it, of `random_order`.
+        group_N: (N,) integer from 0, which examples have the same role in each model: all is drawn
+            among groups then. Not for prefixes.
 
     Raises:
-        ConfigError: a prefix that is longer than the pool allows.
+        ConfigError: a prefix that is longer than the pool allows, or of groups.
         DataError: the file of scores does not fit, or there are too few examples.
         ValueError: models of several protocols or epoch sizes, or settings of another protocol.
     """
@@ -119,6 +124,11 @@ def draw(
         raise ValueError(f"validation={validation} with the protocol {protocol}")
     if order_path is not None and protocol != "prefix":
         raise ValueError(f"order_path={order_path} with the protocol {protocol}")
+    if group_N is not None and protocol == "prefix":
+        raise ConfigError(
+            "subsets: a training set of the first examples would cut groups that belong together. "
+            "Remove the groups from the data, or this key from the study."
+        )
     settings: dict[str, Any] = {
         "protocol": protocol,
         "seed": seed,
@@ -133,9 +143,8 @@ def draw(
             order_N = score_order(scores_N)
         rows = [prefix(size, order_N) for _, _, size in models.values()]
     else:
-        kinds = _ROW[protocol]
-        rows = [kinds[kind](number, num_examples, seed) for kind, number in models.values()]
-    epoch_size = _epoch_size(protocol, rows)
+        kinds, units = _ROW[protocol], _units(num_examples, group_N)
+        rows = [kinds[kind](number, units, seed) for kind, number in models.values()]
     roles_MN = np.stack(
         [
             with_rotating_validation(row, validation, key[1] // 2, seed)
@@ -144,6 +153,10 @@ def draw(
             for row, key in zip(rows, models.values(), strict=True)
         ]
     )
+    if group_N is not None:
+        settings["groups_digest"] = array_digest(group_N)
+        roles_MN = roles_MN[:, group_N]
+    epoch_size = _epoch_size(protocol, roles_MN, group_N is not None)
     storage.write_hdf5(
         path,
         {"roles": roles_MN, "models": list(models)},
@@ -152,10 +165,27 @@ def draw(
     )
 
 
-def _epoch_size(protocol: str, rows: Sequence[np.ndarray]) -> int:
+def _units(num_examples: int, group_N: np.ndarray | None) -> int:
+    """How many examples, or groups of them, roles are drawn among."""
+    if group_N is None:
+        return num_examples
+    if len(group_N) != num_examples:
+        raise ValueError(f"{len(group_N)} examples have a group, of {num_examples}")
+    units = int(group_N.max()) + 1
+    if units < _FEWEST_GROUPS:
+        raise DataError(
+            f"{units} groups are too few to draw members among. At least {_FEWEST_GROUPS} are "
+            "needed; with very few, little can be told."
+        )
+    return units
+
+
+def _epoch_size(protocol: str, roles_MN: np.ndarray, has_groups: bool) -> int:
     if protocol == "half":
-        return len(rows[0]) // 2
-    sizes = {int((row == MEMBER).sum()) for row in rows}
+        return roles_MN.shape[1] // 2
+    if has_groups:  # of any size: as many as on average
+        return max(1, 9 * int((roles_MN[0] != UNUSED).sum()) // 20)
+    sizes = {int((row == MEMBER).sum()) for row in roles_MN}
     if len(sizes) != 1:
         raise ValueError(f"models with {sorted(sizes)} members: a file has one epoch size")
     return sizes.pop()

@@ -28,11 +28,11 @@ def tabulate(
 ) -> None:
     """Write the rows of one configuration.
 
-    `memorization` is the accuracy on the example of the models that trained on it minus that of
-    those that did not (Feldman and Zhang 2020, Eq. 1). `nearest` is the example next to it,
-    `nearest_distance` how far that is, and `near_duplicate` whether it is nearly the same
-    (`shadowmill.data.duplicates`; empty for more than `MOST_COMPARED` examples). The other columns
-    are those of `shadowmill.attacks.exposure`.
+    `id` is what the user calls an example, if anything. `memorization` is the accuracy on it of the
+    models that trained on it minus that of those that did not (Feldman and Zhang 2020, Eq. 1).
+    `nearest` is the example next to it, `nearest_distance` how far that is, and `near_duplicate`
+    whether it is nearly the same (`shadowmill.data.duplicates`; empty for more than `MOST_COMPARED`
+    examples). The other columns are those of `shadowmill.attacks.exposure`.
 
     Args:
         cell: the configuration.
@@ -49,7 +49,7 @@ def tabulate(
     columns = exposure(bank, np.where(evaluated_MN, scores.shadow_score_MN, np.nan))
     num_examples = shadows["phi"].shape[1]
     with store.opened(data_path) as file:
-        labels = file["labels"][:num_examples]
+        labels, ids = file["labels"][:num_examples], file.get("ids")
     beside = (None, np.nan, None)
     if 1 < num_examples <= MOST_COMPARED:
         beside = nearest(store.load(data_path).flat_inputs[:num_examples])
@@ -58,6 +58,7 @@ def tabulate(
         | {
             "attack": attack,
             "example": np.arange(len(labels)),
+            **({} if ids is None else {"id": ids[:num_examples].astype(str)}),
             "label": labels,
             **columns,
             "memorization": correct_MN.mean(axis=0, where=bank.member_MN)

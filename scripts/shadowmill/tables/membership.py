@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shadowmill.attacks.groups import by_group
 from shadowmill.attacks.run import AttackScores, read_attack
 from shadowmill.metrics.bootstrap import two_way_bootstrap
 from shadowmill.metrics.evaluation import CONFIDENCE, FPRS, chance, evaluate, fix_thresholds
@@ -57,10 +58,13 @@ def split(scores_MN: np.ndarray, roles_MN: np.ndarray) -> tuple[np.ndarray, np.n
     return (roles_MN == MEMBER) & evaluated_MN, (roles_MN == NON_MEMBER) & evaluated_MN
 
 
-def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
+def tabulate(
+    cell: Cell, attack: str, attack_path: str, output: str, *, of_groups: bool = False
+) -> None:
     """Write the rows of one attack on one configuration.
 
-    Targets have the metrics and intervals of `shadowmill.metrics.evaluation`. The models that the
+    Targets have the metrics and intervals of `shadowmill.metrics.evaluation`, but no intervals
+    where examples belong together: these are in the table of groups. The models that the
     attack is judged by, see `shadowmill.attacks.run.judged_by`, have a two-way bootstrap over
     models × examples of the AUC and the TPRs. A TPR at an FPR below one in the
     number of non-members is undefined; its value is left empty. `false_positives` is the count
@@ -73,8 +77,11 @@ def tabulate(cell: Cell, attack: str, attack_path: str, output: str) -> None:
         attack: name of the attack.
         attack_path: its scores.
         output: CSV file to write.
+        of_groups: whether groups of examples are judged, see `shadowmill.attacks.groups`.
     """
     scores = read_attack(attack_path)
+    if of_groups:
+        scores = by_group(scores)
     columns = ["target", "attack", "adversary", "metric", "value", "ci_low", "ci_high"]
     columns += ["num_members", "num_nonmembers", "false_positives", "detectable"]
     table = pd.DataFrame([*_target_rows(scores), *_joint_rows(scores)])
@@ -95,12 +102,14 @@ def _target_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
     ):
         used_N = member_N | nonmember_N
         for found in evaluate(score_N[used_N], member_N[used_N], thresholds):
+            # Those of one model take each example for a trial of its own.
+            low, high = (found.low, found.high) if scores.group_N is None else (np.nan, np.nan)
             yield {
                 "target": name,
                 "metric": found.metric,
                 "value": found.value,
-                "ci_low": found.low,
-                "ci_high": found.high,
+                "ci_low": low,
+                "ci_high": high,
                 "num_members": int(member_N.sum()),
                 "num_nonmembers": int(nonmember_N.sum()),
                 "false_positives": found.false_positives,
@@ -118,6 +127,7 @@ def _joint_rows(scores: AttackScores) -> Iterator[dict[str, Any]]:
         seed=0,
         confidence=CONFIDENCE,
         nonmember_MN=nonmember_MN,
+        group_N=scores.group_N,
     )
     counts = {
         "mean": (int(member_MN.sum(axis=1).min()), int(nonmember_MN.sum(axis=1).min())),

@@ -133,6 +133,7 @@ def _rows(path: str, reference_path: str) -> Iterator[dict[str, Any]]:
         seed=0,
         confidence=CONFIDENCE,
         nonmember_MN=nonmember_MN,
+        group_N=of.group_N,
     )
     for (metric, aggregate), found in differences.items():
         yield {

@@ -75,6 +75,7 @@ def _rows(scores: AttackScores, labels_N: np.ndarray) -> Iterator[dict[str, Any]
         seed=0,
         confidence=CONFIDENCE,
         nonmember_MN=nonmember_MN,
+        group_N=scores.group_N,
     )
     target = f"{scores.judged_by}{AGGREGATES['pooled']}"
     for (metric, label), estimate in classes.items():

@@ -3,7 +3,7 @@
 Legend: E models.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,9 @@ from shadowmill.pruning.record import overlap, reactivated, sparsities
 
 # A pruned parameter's sparsity is recorded as this, a slash, and the parameter's name.
 SPARSITY = "sparsity"
+
+# Standard deviations from the mean. Photographs reach 3, features of a long tail much more.
+_LARGE_INPUT = 30
 
 
 class History:
@@ -77,11 +80,12 @@ class History:
         blank = [[before] * len(self._names)] * past
         self.epochs.setdefault(name, blank).append(values.tolist())
 
-    def check_finite(self, ignored: Tensor) -> None:
+    def check_finite(self, ignored: Tensor, largest_input: Callable[[], float]) -> None:
         """Refuse to go on with models that diverged.
 
         Args:
             ignored: (E,) bool, models that have stopped and are no longer looked at.
+            largest_input: of their networks, in standard deviations; asked for the message.
 
         Raises:
             TrainingError: names each such model and the step.
@@ -89,9 +93,17 @@ class History:
         bad = self._first_bad_step.masked_fill(ignored, -1).tolist()
         diverged = [f"{n} at step {s}" for n, s in zip(self._names, bad, strict=True) if s >= 0]
         if diverged:
+            largest = largest_input()
+            cure = "Lower the recipe's learning rate and rerun."
+            if not largest < _LARGE_INPUT:
+                cure = (
+                    f"The data have inputs of {largest:.3g} standard deviations: scale or clip "
+                    "them (a logarithm helps with long tails), or lower the recipe's learning "
+                    "rate, and rerun."
+                )
             raise TrainingError(
                 f"the loss is no longer a finite number: {', '.join(diverged)}. No model "
-                "of their stack was written. Lower the recipe's learning rate and rerun."
+                f"of their stack was written. {cure}"
             )
 
     def of(self, index: int, num_epochs: int) -> dict[str, list[float]]:

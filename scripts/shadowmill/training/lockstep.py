@@ -301,7 +301,7 @@ class Stack:
             if self._stopping
             else torch.zeros(self.num_models, dtype=torch.bool, device=self._pool.device)
         )
-        self.history.check_finite(ignored=stopped)
+        self.history.check_finite(stopped, lambda: self._pool.largest_input)
         self.history.end_epoch(self.steps_per_epoch, self.masks, accuracy)
         if self._stopping:
             epoch = self.step // self.steps_per_epoch - 1
