@@ -97,6 +97,7 @@ def configured(settings):
 DEFAULTS = {
     "drop_unhealthy": False,
     "data_path": None,
+    "groups_path": None,
     "execution": {"device": "cpu"},
     "threads": 1,
 }

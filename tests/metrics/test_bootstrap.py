@@ -224,7 +224,8 @@ def test_limits_stay_within_what_is_possible(monkeypatch, call, value_J, expecte
 def test_weights_are_wide_enough_for_the_sum_of_all_pairs(shape, expected):
     # All weight may fall on one pair: that of the model and the example drawn every time.
     assert np.iinfo(expected).max >= shape[0] * shape[1]
-    assert resampling._weight_type(shape) is expected
+    assert resampling._weight_type(shape, None) is expected
+    assert resampling._weight_type(shape, np.zeros(1, np.intp)) is np.int64  # of any size
 
 
 @pytest.mark.parametrize("decimals", [9, 1])

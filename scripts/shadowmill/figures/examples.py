@@ -61,11 +61,9 @@ def draw_image(panel: Axes, data: Data, example: int) -> None:
     channels = image.shape[-1]
     if channels not in (1, 3):  # neither grey nor colours: the first channel
         image, channels = image[..., :1], 1
-    if channels == 1:
-        panel.imshow(image[..., 0], "gray", vmin=low, vmax=high, interpolation="nearest")
-    else:
-        scaled = (image - np.float64(low)) / max(high - low, 1e-9)
-        panel.imshow(scaled.clip(0, 1), interpolation="nearest")
+    if channels == 3 and image.dtype != np.uint8:
+        image = ((image - low) / max(high - low, 1e-9)).clip(0, 1)
+    panel.imshow(image.squeeze(), "gray", vmin=low, vmax=high, interpolation="nearest")
     names = data.title_of(example), data.class_names[data.labels[example]]
     panel_title(panel, "\n".join(shortened(name) for name in names))
     panel.set(xticks=[], yticks=[])
