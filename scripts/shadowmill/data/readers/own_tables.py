@@ -205,7 +205,5 @@ def _one_hot(name: str, column: "pd.Series", is_test: np.ndarray, notes: list[st
     new = np.unique(words[~np.isin(words, known)])
     if len(new):
         shown = ", ".join(new[:_MOST_NAMED])
-        notes.append(
-            f"column {column.name}: only test examples have {shown}; all its columns are 0"
-        )
+        notes.append(f"column {column.name}: only test examples have {shown}, which counts as none")
     return (words[:, None] == known).astype(np.float32)
