@@ -6,11 +6,23 @@ from pathlib import Path
 
 import yaml
 
-from shadowmill.architectures.code import network_code
+from shadowmill.architectures.code import code_of as code_of_row
 from shadowmill.config.tables import tables_of_datasets, tables_of_study
 from shadowmill.provenance import digest
 from shadowmill.reconstruction.code import backbone_code, generator_code
 from shadowmill.sources import source_digest
+
+
+@cache
+def code_of_own(architecture):
+    """Digest of the code that builds a network."""
+    with mistakes_while_planning():
+        return code_of_row(architecture, CONFIG.architectures[architecture])
+
+
+def code_of_network(wildcards):
+    """The same of that of a job: a model is what it made of its weights."""
+    return code_of_own(wildcards.architecture)
 
 
 def content_of(path):

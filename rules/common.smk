@@ -18,6 +18,7 @@ os.environ.update(
     ).rstrip(":")
 )
 
+from shadowmill.architectures.own import OwnArchitecture
 from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load, require_free_names
 from shadowmill.config.written import require_text
@@ -68,6 +69,7 @@ STUDIES = CONFIG.studies
 BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]
 CELL = "results/{study}/{dataset}/{architecture}/{variant}"
 LOGS = CELL.replace("results", "results/logs", 1)
+NETWORK_FACTS = "results/{study}/{dataset}/{architecture}/network.json"
 UNFINISHED = CELL.replace("results", "results/.unfinished", 1)
 
 
@@ -111,6 +113,21 @@ def training_settings(wildcards):
     return study_of(wildcards).training_settings(
         wildcards.architecture, wildcards.variant
     )
+
+
+def training_of_variants(wildcards):
+    """The same of all variants of a data set and a network."""
+    study = study_of(wildcards)
+    return {
+        variant.name: study.training_settings(wildcards.architecture, variant.name)
+        for variant in study.variants
+    }
+
+
+def network_facts(wildcards):
+    """What was found of a network, if it is the user's own."""
+    is_own = isinstance(CONFIG.architectures[wildcards.architecture], OwnArchitecture)
+    return [ancient(NETWORK_FACTS.format(**wildcards))] if is_own else []
 
 
 def files_of_models(wildcards, block, variant=None):

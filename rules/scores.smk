@@ -9,6 +9,7 @@ rule score_block:
         data=ancient("results/data/{dataset}.h5"),
         roles="results/{study}/{dataset}/roles/{block}.h5",
         models=block_models,
+        facts=network_facts,
     output:
         f"{CELL}/scores/{{block}}.h5",
     log:
@@ -22,7 +23,7 @@ rule score_block:
         training=training_settings,
         # Of the models too: where these are not kept, scores are all that shows what they were.
         models_version=TRAINING_VERSION,
-        network=lambda wildcards: network_code(wildcards.architecture),
+        network=code_of_network,
         models=lambda wildcards: study_of(wildcards).models(wildcards.block),
     script:
         "../scripts/score_models.py"

@@ -8,12 +8,35 @@
 # by its digest, as it is part of what a model is.
 
 
+localrules:
+    check_network,
+
+
+rule check_network:
+    """Try out a network of the user's own on one batch, before anything is trained."""
+    input:
+        data=ancient("results/data/{dataset}.h5"),
+    output:
+        NETWORK_FACTS,
+    log:
+        "results/logs/{study}/{dataset}/{architecture}/network.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        examples=examples_of,
+        network=code_of_network,
+        training=training_of_variants,
+    script:
+        "../scripts/check_network.py"
+
+
 rule train_target:
     """Train one audited model."""
     input:
         data=ancient("results/data/{dataset}.h5"),
         roles="results/{study}/{dataset}/roles/{target}.h5",
         initial=initial_models("{target}"),
+        facts=network_facts,
     output:
         models_output([f"{CELL}/models/{{target}}.safetensors"]),
     log:
@@ -24,7 +47,7 @@ rule train_target:
         version=TRAINING_VERSION,
         examples=examples_of,
         settings=training_settings,
-        network=lambda wildcards: network_code(wildcards.architecture),
+        network=code_of_network,
         model_keys=lambda wildcards: study_of(wildcards).keys(wildcards.target),
         state=f"{UNFINISHED}/{{target}}",
     script:
@@ -41,6 +64,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
             data=ancient("results/data/{dataset}.h5"),
             roles="results/{study}/{dataset}/roles/shadow-{shadow_block}.h5",
             initial=initial_models("shadow-{shadow_block}"),
+            facts=network_facts,
         output:
             models_output(
                 [
@@ -58,7 +82,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
             version=TRAINING_VERSION,
             examples=examples_of,
             settings=training_settings,
-            network=lambda wildcards: network_code(wildcards.architecture),
+            network=code_of_network,
             model_keys=lambda wildcards: study_of(wildcards).keys(
                 f"shadow-{wildcards.shadow_block}"
             ),

@@ -3,7 +3,9 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
+    from shadowmill.architectures.own import rows
     from shadowmill.scores.score import score_block
+    from shadowmill.training.networks import Network
 
     score_block(
         data_path=snakemake.input.data,
@@ -12,6 +14,11 @@ with job(snakemake.log[0], snakemake.input):
         output=snakemake.output[0],
         settings=snakemake.params.settings,
         training=snakemake.params.training,
+        network=Network(
+            rows(snakemake.config["architectures"])[snakemake.wildcards.architecture],
+            snakemake.params.network,
+            next(iter(snakemake.input.facts), None),
+        ),
         execution=snakemake.config["execution"],
         threads=snakemake.threads,
     )

@@ -265,6 +265,11 @@ def _plain(node: Any) -> Any:
     return [_plain(part) for part in node] if isinstance(node, list) else node
 
 
+def without_wording(tree: ast.Module) -> str:
+    """A file's syntax tree as text, without what only readers see."""
+    return json.dumps(_plain(_WithoutWording().visit(tree)))
+
+
 class _WithoutWording(ast.NodeTransformer):
     """Takes out of a syntax tree what only readers see."""
 

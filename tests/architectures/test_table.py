@@ -206,6 +206,8 @@ def test_unknown_name_lists_the_known_ones():
     ],
 )
 def test_is_stacked(name, stacking, expected):
-    assert architectures.is_stacked(name, stacking, "cpu") is expected
+    assert architectures.is_stacked(ARCHITECTURES[name], stacking, "cpu") is expected
     with_batch_norm = architectures.ARCHITECTURES[name].batch_norm
-    assert architectures.is_stacked(name, stacking, "cuda") is (expected and not with_batch_norm)
+    assert architectures.is_stacked(ARCHITECTURES[name], stacking, "cuda") is (
+        expected and not with_batch_norm
+    )

@@ -30,8 +30,8 @@ ONE_FAULT = {
     ),
     "convolution weights": (
         {f"{FEATURES}.variants": ["static-0.5"], f"{FEATURES}.pruning": {"static": {"epoch": 1}}},
-        f"{FEATURES}.architectures[0]: mlp has no convolutions, which static-0.5 prunes. Use "
-        "l1_unstructured",
+        f"{FEATURES}.architectures[0]: mlp has no convolutions, which static-0.5 prunes. Give "
+        f"{FEATURES}.pruning.static the key layers: [linear], or use l1_unstructured",
     ),
     "filters": (
         {
@@ -39,7 +39,8 @@ ONE_FAULT = {
             f"{FEATURES}.pruning": {"l2_structured": {"epoch": 1}},
         },
         f"{FEATURES}.architectures[0]: mlp has no convolutions, which l2_structured-0.5+ppb-4 "
-        "prunes. Use l1_unstructured",
+        f"prunes. Give {FEATURES}.pruning.l2_structured the key layers: [linear], or use "
+        "l1_unstructured",
     ),
     "filters by a method of one's own": (
         {
@@ -48,8 +49,8 @@ ONE_FAULT = {
                 "mine": {"criterion": "filter_l1", "feedback": False, "epoch": 1}
             },
         },
-        f"{FEATURES}.architectures[0]: mlp has no convolutions, which mine-0.5 prunes. Use "
-        "l1_unstructured",
+        f"{FEATURES}.architectures[0]: mlp has no convolutions, which mine-0.5 prunes. Give "
+        f"{FEATURES}.pruning.mine the key layers: [linear], or use l1_unstructured",
     ),
     "BatchNorm scales": (
         {f"{FEATURES}.variants": ["slim-0.5"], f"{FEATURES}.pruning": {"slim": {"epoch": 1}}},
@@ -110,4 +111,4 @@ def test_every_network_for_images_has_convolutions(raw, study, name, method):
         "variants": [f"{method}-0.5"],
         "pruning": {method: {"epoch": 1}},
     }
-    assert study("other").architectures == (name,)
+    assert study("other").architectures == {name: ARCHITECTURES[name]}

@@ -137,7 +137,7 @@ def test_attacks_on_pruned_networks_prune_trained_models(config, name, methods):
     assert (study.protocol, study.num_shadows, study.target_seeds) == ("disjoint", 5, (7,))
     assert study.keys("target-7") == {"target-7": ["target", 7]}
     for variant in study.variants:
-        settings = study.training_settings(study.architectures[0], variant.name)
+        settings = study.training_settings(next(iter(study.architectures)), variant.name)
         if variant.name == "dense":
             assert settings["pretraining"] is None
         else:

@@ -7,11 +7,11 @@ from shadowmill.pruning import PruningPlan
 
 
 def pruning_of(study, variant):
-    return study.training_settings("small_convnet", variant)["pruning"]
+    return study.training_settings(next(iter(study.architectures)), variant)["pruning"]
 
 
 def defense_of(study, variant):
-    return study.training_settings("small_convnet", variant)["defense"]
+    return study.training_settings(next(iter(study.architectures)), variant)["defense"]
 
 
 def test_all_of_it(study, raw):
@@ -186,12 +186,16 @@ def test_a_defended_dense_model_is_fine_tuned_too(raw, study):
 # What a change reaches.
 
 
+def settings_in(study, variant):
+    return study.training_settings(next(iter(study.architectures)), variant)
+
+
 def changed_settings(raw, read, variant, study=None, recipe=None, static=None, name="main"):
-    before = read(raw).studies[name].training_settings("small_convnet", variant)
+    before = settings_in(read(raw).studies[name], variant)
     raw["studies"][name] |= study or {}
     raw["recipes"]["short"] |= recipe or {}
     raw["studies"]["main"]["pruning"]["static"] |= static or {}
-    after = read(raw).studies[name].training_settings("small_convnet", variant)
+    after = settings_in(read(raw).studies[name], variant)
     return {key for key in before.keys() | after.keys() if before[key] != after[key]}
 
 

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from shadowmill import roles, storage
+from shadowmill.architectures import ARCHITECTURES
+from shadowmill.architectures.code import network_code
 from shadowmill.data.readers.digits import digits
 from shadowmill.provenance import array_digest
 from shadowmill.scores.score import score_block
 from shadowmill.training.block import train_block
+from shadowmill.training.networks import Network
 
 POOL, TEST = 240, 60
 EXECUTION = {"device": "cpu", "stacking": "stacked", "compile": "none", "checkpoint_minutes": 5}
@@ -76,6 +79,12 @@ def write_digits(path, kind="image"):
     )
 
 
+def network_of(settings):
+    """The network of some settings as jobs get it."""
+    name = settings["architecture"]
+    return Network(ARCHITECTURES[name], network_code(name))
+
+
 @dataclass(frozen=True)
 class Models:
     """Models on the disk, with what they were made from."""
@@ -98,6 +107,7 @@ class Models:
             }
             | further,
             training=self.training,
+            network=network_of(self.training),
             execution=EXECUTION,
             threads=1,
         )
@@ -129,6 +139,7 @@ def train(folder, settings, kind="image", keys=None, num_examples=POOL, validati
         settings=settings,
         state_folder=str(folder / "state"),
         title="a test",
+        network=network_of(settings),
         execution=EXECUTION,
         threads=1,
     )

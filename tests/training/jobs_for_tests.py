@@ -3,8 +3,11 @@ import dataclasses
 import numpy as np
 import torch
 
+from shadowmill.architectures import ARCHITECTURES
+from shadowmill.architectures.code import network_code
 from shadowmill.training.batches import Pool
 from shadowmill.training.lockstep import Stack
+from shadowmill.training.networks import Network
 from shadowmill.training.spec import ModelSpec
 
 RECIPE = {
@@ -61,6 +64,11 @@ def settings_of(pruning, architecture="small_convnet", defense=None, **recipe):
         "protocol": "half",
         "seed": 0,
     }
+
+
+def network_of(name="small_convnet"):
+    """A network of the table as jobs get it."""
+    return Network(ARCHITECTURES[name], network_code(name))
 
 
 def make_specs(count, num_members=200, num_validation=50):

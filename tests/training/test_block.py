@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jobs_for_tests import PRUNING, settings_of
+from jobs_for_tests import PRUNING, network_of, settings_of
 
 from shadowmill import roles
 from shadowmill.errors import ArtefactError
@@ -34,6 +34,7 @@ def job(digits_path, tmp_path):
         "settings": settings_of(PRUNING["dpf"], epochs=3),
         "state_folder": str(tmp_path / "state"),
         "title": "a test",
+        "network": network_of(),
         "execution": EXECUTION,
         "threads": 1,
     }
@@ -88,18 +89,21 @@ def test_a_block_of_two_trains_the_same_models_as_a_block_of_four(job, tmp_path)
 
 SCRIPT = """
 import json, sys, torch
+sys.path.insert(0, sys.argv[2])
+from jobs_for_tests import network_of
 from shadowmill.jobs import job
 from shadowmill.training.block import train_block
 torch.use_deterministic_algorithms(True)
 arguments = json.loads(sys.argv[1])
 with job(arguments.pop("log")):
-    train_block(**arguments)
+    train_block(**arguments, network=network_of())
 """
 
 
 def start(job, tmp_path):
     arguments = job | {"log": str(tmp_path / "log")}
-    command = [sys.executable, "-c", SCRIPT, json.dumps(arguments)]
+    arguments = {key: value for key, value in arguments.items() if key != "network"}
+    command = [sys.executable, "-c", SCRIPT, json.dumps(arguments), str(Path(__file__).parent)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 

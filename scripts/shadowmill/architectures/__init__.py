@@ -59,16 +59,20 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def is_stacked(name: str, stacking: str, device_type: str) -> bool:
+def title_of(name: str) -> str:
+    """What figures call a network: one of the user's own by its name."""
+    return ARCHITECTURES[name].title if name in ARCHITECTURES else name
+
+
+def is_stacked(row: Architecture, stacking: str, device_type: str) -> bool:
     """Whether models of an architecture are run in lock-step.
 
     Args:
-        name: row of the table.
+        row: of the table.
         stacking: `stacked`, `sequential`, or `auto` for the table's word.
         device_type: `cpu` or `cuda`. There, BatchNorm in bfloat16 fails under vmap (PyTorch 2.11),
             so networks with it are not stacked, whatever is asked for.
     """
-    row = ARCHITECTURES[name]
     if device_type == "cuda" and row.batch_norm:
         return False
     return row.stacked if stacking == "auto" else stacking == "stacked"

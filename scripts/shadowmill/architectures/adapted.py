@@ -1,8 +1,11 @@
 """Further networks of torchvision, adapted to small images (`resnet` has the residual ones)."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
+from torchvision import models
 from torchvision.models import densenet, efficientnet, vgg
 
 from shadowmill.architectures.layers import (
@@ -12,6 +15,9 @@ from shadowmill.architectures.layers import (
     he_initialised,
 )
 from shadowmill.architectures.noise import replace_random_layers
+from shadowmill.errors import ConfigError
+
+_COLOURS = 3
 
 
 def vgg16_bn(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -81,3 +87,44 @@ def _classifier_on(features: nn.Sequential, classifier: nn.Linear) -> nn.Module:
             classifier=classifier,
         )
     )
+
+
+def of_torchvision(name: str) -> Callable[..., nn.Module]:
+    """A builder of a classifier of torchvision, for images of any number of channels.
+
+    Args:
+        name: of a function of `torchvision.models`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    known = models.list_models(models)
+    if name not in known:
+        raise ConfigError(
+            f"torchvision.models has no classifier {name!r}. It has {', '.join(known)}."
+        )
+
+    def build(input_shape: tuple[int, int, int], num_classes: int, **arguments: Any) -> nn.Module:
+        network = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
+        if input_shape[0] != _COLOURS:
+            _take_channels(network, input_shape[0])
+        return network
+
+    return build
+
+
+def _take_channels(network: nn.Module, channels: int) -> None:
+    """Replace the first convolution, which takes three colours, by one that takes as many."""
+    for parent in network.modules():
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Conv2d) and layer.in_channels == _COLOURS:
+                conv = nn.Conv2d(
+                    channels,
+                    layer.out_channels,
+                    layer.kernel_size,
+                    layer.stride,
+                    layer.padding,
+                    bias=layer.bias is not None,
+                )
+                setattr(parent, name, conv)
+                return

@@ -1,5 +1,7 @@
 """The multilayer perceptron of the tabular data sets."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from shadowmill.architectures.noise import KeyedDropout
@@ -26,3 +28,21 @@ def mlp(input_shape: tuple[int], num_classes: int) -> nn.Module:
         KeyedDropout(0.1),
         nn.Linear(128, num_classes),
     )
+
+
+def perceptron(
+    input_shape: tuple[int], num_classes: int, hidden: Sequence[int], dropout: float
+) -> nn.Module:
+    """Hidden layers of any widths, each with ReLU and dropout.
+
+    Args:
+        input_shape: (D,).
+        num_classes: K.
+        hidden: widths of the layers.
+        dropout: probability that a unit is dropped, at least 0 and below 1.
+    """
+    layers, (width,) = [], input_shape
+    for units in hidden:
+        layers += [nn.Linear(width, units), nn.ReLU(), KeyedDropout(dropout)]
+        width = units
+    return nn.Sequential(*layers, nn.Linear(width, num_classes))

@@ -121,3 +121,8 @@ resnet32 = partial(_cifar_resnet, num_blocks=5)
 resnet44 = partial(_cifar_resnet, num_blocks=7)
 resnet56 = partial(_cifar_resnet, num_blocks=9)
 resnet110 = partial(_cifar_resnet, num_blocks=18)
+
+
+def cifar_resnet(input_shape: tuple[int, int, int], num_classes: int, depth: int) -> nn.Module:
+    """The network of Sec. 4.2 of any depth 6n + 2."""
+    return _cifar_resnet(input_shape, num_classes, num_blocks=(depth - 2) // 6)

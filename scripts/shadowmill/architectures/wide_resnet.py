@@ -64,3 +64,25 @@ def _wide_resnet(input_shape: tuple[int, int, int], num_classes: int, widen: int
 
 wrn28_2 = partial(_wide_resnet, widen=2)
 wrn28_10 = partial(_wide_resnet, widen=10)
+
+
+def wide_resnet(
+    input_shape: tuple[int, int, int], num_classes: int, depth: int, width: int
+) -> nn.Module:
+    """WRN-depth-width of any depth 6n + 4: as WRN-28, with n blocks in each stage instead of four.
+
+    Args:
+        input_shape: (C, H, W).
+        num_classes: K.
+        depth: 6n + 4.
+        width: k.
+    """
+    network = _wide_resnet(input_shape, num_classes, widen=width)
+    num_blocks = (depth - 4) // 6
+    for stage in ("layer1", "layer2", "layer3"):
+        blocks = list(getattr(network, stage))[:num_blocks]
+        channels = blocks[0].conv2.out_channels
+        missing = num_blocks - len(blocks)
+        more = [PreActivationBlock(channels, channels, stride=1) for _ in range(missing)]
+        setattr(network, stage, nn.Sequential(*blocks, *more))
+    return he_initialised(network)

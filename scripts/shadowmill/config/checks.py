@@ -5,16 +5,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from shadowmill.architectures import ARCHITECTURES
+from shadowmill.architectures import ARCHITECTURES, Architecture
+from shadowmill.architectures.own import rows as network_rows
 from shadowmill.attacks import ATTACKS
 from shadowmill.config.dataset_checks import dataset_faults, group_faults
 from shadowmill.config.fit import fit_faults, pruning_faults
 from shadowmill.config.messages import suggestion, unknown
+from shadowmill.config.network_checks import network_faults
 from shadowmill.config.reconstruction_checks import backbone_faults, reconstruction_faults
 from shadowmill.config.sharing import order_faults, shadow_faults
 from shadowmill.config.variants import read_variant
 from shadowmill.data import DATASETS, Dataset
-from shadowmill.data.own import rows
+from shadowmill.data.own import rows as data_rows
 from shadowmill.defenses import DEFENSES, is_per_example
 from shadowmill.names import Variant
 from shadowmill.pruning import METHODS
@@ -46,22 +48,26 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             yield f"build[{index}]: {unknown('study', name, targets)}"
     own_faults = list(dataset_faults(raw))
     yield from own_faults
-    datasets = DATASETS if own_faults else rows(raw)
+    datasets = DATASETS if own_faults else data_rows(raw)
+    own_faults = list(network_faults(raw["architectures"]))
+    yield from own_faults
+    networks = ARCHITECTURES if own_faults else network_rows(raw["architectures"])
     for name, recipe in raw["recipes"].items():
         yield from _recipe_faults(f"recipes.{name}", recipe)
     for name, study in studies.items():
         key = f"studies.{name}"
         faults = [
-            *_name_faults(key, study, raw["recipes"], [*DATASETS, *raw["datasets"]]),
+            *_name_faults(key, study, raw),
             *_variant_faults(key, study),
             *pruning_faults(key, study),
             *_protocol_faults(key, study),
             *shadow_faults(f"{key}.shadows", name, studies),
             *order_faults(f"{key}.subsets.scores", name, studies),
         ]
-        if not faults and all(dataset in datasets for dataset in study["datasets"]):
+        known = datasets.keys() >= {*study["datasets"]}
+        if not faults and known and networks.keys() >= {*study["architectures"]}:
             of = {dataset: datasets[dataset] for dataset in study["datasets"]}
-            faults = _study_faults(key, study, of, raw["recipes"])
+            faults = _study_faults(key, study, of, networks, raw["recipes"])
         yield from faults
     for name, backbone in raw["backbones"].items():
         yield from backbone_faults(f"backbones.{name}", backbone)
@@ -108,12 +114,11 @@ def _recipe_faults(key: str, recipe: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _name_faults(
-    key: str, study: Mapping[str, Any], recipes: Mapping[str, Any], datasets: Collection[str]
-) -> Iterator[str]:
+def _name_faults(key: str, study: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    recipes = raw["recipes"]
     tables = {
-        "datasets": ("data set", datasets),
-        "architectures": ("architecture", ARCHITECTURES),
+        "datasets": ("data set", [*DATASETS, *raw["datasets"]]),
+        "architectures": ("architecture", [*ARCHITECTURES, *raw["architectures"]]),
         "attacks": ("attack", ATTACKS),
     }
     for part, (kind, known) in tables.items():
@@ -168,6 +173,7 @@ def _study_faults(
     key: str,
     study: Mapping[str, Any],
     datasets: Mapping[str, Dataset],
+    networks: Mapping[str, Architecture],
     recipes: Mapping[str, Any],
 ) -> Iterator[str]:
     """Faults of a study whose names are all known, and their rows."""
@@ -175,7 +181,8 @@ def _study_faults(
     yield from _validation_faults(key, study, variants, recipes)
     yield from _attack_faults(key, study, datasets)
     yield from _defense_faults(key, study, variants)
-    yield from _kind_faults(key, study, datasets, variants, recipes)
+    yield from _kind_faults(key, study, datasets, networks, recipes)
+    yield from _layer_faults(key, study, networks, variants)
     yield from group_faults(key, study, datasets)
     yield from fit_faults(key, study, datasets, recipes)
 
@@ -283,15 +290,15 @@ def _kind_faults(
     key: str,
     study: Mapping[str, Any],
     datasets: Mapping[str, Dataset],
-    variants: Sequence[Variant],
+    networks: Mapping[str, Architecture],
     recipes: Mapping[str, Any],
 ) -> Iterator[str]:
     """What does not go together: images and networks for tables of features, and the like."""
     for dataset, row in datasets.items():
         for index, name in enumerate(study["architectures"]):
-            kind, wanted = row.kind, ARCHITECTURES[name].kind
-            if kind not in (wanted, None):
-                fitting = ", ".join(n for n, row in ARCHITECTURES.items() if row.kind == kind)
+            kind, wanted = row.kind, networks[name].kind
+            if None not in (kind, wanted) and kind != wanted:
+                fitting = ", ".join(n for n, other in networks.items() if other.kind == kind)
                 yield (
                     f"{key}.architectures[{index}]: {name} is for {wanted} data, {dataset} is "
                     f"{kind}. Possible: {fitting}"
@@ -305,10 +312,14 @@ def _kind_faults(
                 yield (
                     f"{key}.{part}: {study[part]} augments, which is for images; use another recipe"
                 )
-    yield from _layer_faults(key, study, variants)
 
 
-def _layer_faults(key: str, study: Mapping[str, Any], variants: Sequence[Variant]) -> Iterator[str]:
+def _layer_faults(
+    key: str,
+    study: Mapping[str, Any],
+    networks: Mapping[str, Architecture],
+    variants: Sequence[Variant],
+) -> Iterator[str]:
     """Pruning of layers that a network does not have, or that tell nothing yet."""
     criteria = {variant: _criterion(study, variant) for variant in variants}
     scaled = [v for v, criterion in criteria.items() if criterion == "batch_norm_scale"]
@@ -316,17 +327,19 @@ def _layer_faults(key: str, study: Mapping[str, Any], variants: Sequence[Variant
         v
         for v, criterion in criteria.items()
         if criterion not in (None, "layer_magnitude", "batch_norm_scale")
+        and "linear" not in study["pruning"][v.method].get("layers", ())
     ]
     for index, name in enumerate(study["architectures"]):
-        place, row = f"{key}.architectures[{index}]", ARCHITECTURES[name]
-        if scaled and not row.batch_norm:
+        place, row = f"{key}.architectures[{index}]", networks[name]
+        if scaled and row.batch_norm is False:
             yield (
                 f"{place}: {name} has no BatchNorm, which {scaled[0].name} prunes. Use another "
                 "architecture or method"
             )
         if convolutional and row.kind == "tabular":
             yield (
-                f"{place}: {name} has no convolutions, which {convolutional[0].name} prunes. Use "
+                f"{place}: {name} has no convolutions, which {convolutional[0].name} prunes. Give "
+                f"{key}.pruning.{convolutional[0].method} the key layers: [linear], or use "
                 "l1_unstructured"
             )
     for method in dict.fromkeys(variant.method for variant in scaled):

@@ -30,6 +30,8 @@ def pruning_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _known_method_faults(place: str, method: str, given: Mapping[str, Any]) -> Iterator[str]:
+    if METHODS[method].criterion == "batch_norm_scale":
+        yield from _layer_faults(place, given)
     for name in sorted({"criterion", "feedback"} & given.keys()):
         yield f"{place}.{name}: {method} has its own; describe another method by another name"
     needed = set(_TIMES[METHODS[method].schedule])
@@ -39,7 +41,14 @@ def _known_method_faults(place: str, method: str, given: Mapping[str, Any]) -> I
         yield f"{place}.{name}: {method} has no such key; it has {', '.join(sorted(needed))}"
 
 
+def _layer_faults(place: str, given: Mapping[str, Any]) -> Iterator[str]:
+    if "layers" in given:
+        yield f"{place}.layers: what is pruned are channels of BatchNorm; remove this key"
+
+
 def _own_method_faults(place: str, given: Mapping[str, Any]) -> Iterator[str]:
+    if given.get("criterion") == "batch_norm_scale":
+        yield from _layer_faults(place, given)
     for name in sorted({"criterion", "feedback"} - given.keys()):
         yield f"{place}.{name}: missing; only {', '.join(METHODS)} are known without it"
     times = _ALL_TIMES & given.keys()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from shadowmill.architectures import Architecture
+from shadowmill.architectures.own import OwnArchitecture
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.lira import required_shadows
 from shadowmill.attacks.pairs import MODE
@@ -23,7 +25,7 @@ class Study:
 
     name: str
     datasets: Mapping[str, Dataset]
-    architectures: tuple[str, ...]
+    architectures: Mapping[str, Architecture]
     variants: tuple[Variant, ...]
     recipe: Mapping[str, Any]
     protocol: str
@@ -201,10 +203,11 @@ class Study:
 
     def training_settings(self, architecture: str, variant: str) -> dict[str, Any]:
         """What determines the models of a configuration, but for their data and their seeds."""
-        chosen = self.variant(variant)
+        chosen, row = self.variant(variant), self.architectures[architecture]
         fine_tuned = self.is_fine_tuned(variant)
         return {
             "architecture": architecture,
+            **({"network": row.given} if isinstance(row, OwnArchitecture) else {}),
             "recipe": dict(self.fine_tune if fine_tuned else self.recipe),
             "pruning": self._pruning_settings(chosen),
             "defense": self._defense_settings(chosen),
@@ -239,6 +242,7 @@ class Config:
         keep_models: whether models are kept once they are scored.
         studies: by name.
         datasets: all that studies can list, by name.
+        architectures: likewise.
         backbones: settings of each, by name.
         reconstructions: by name.
     """
@@ -247,5 +251,6 @@ class Config:
     keep_models: bool
     studies: Mapping[str, Study]
     datasets: Mapping[str, Dataset]
+    architectures: Mapping[str, Architecture]
     backbones: Mapping[str, Mapping[str, Any]]
     reconstructions: Mapping[str, Reconstruction]

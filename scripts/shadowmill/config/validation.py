@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shadowmill.architectures import Architecture
+from shadowmill.architectures.own import rows as network_rows
 from shadowmill.config.checks import name_faults, sense_faults
 from shadowmill.config.form import form_faults
 from shadowmill.config.reconstruction import Reconstruction
@@ -13,7 +15,7 @@ from shadowmill.config.sections.workflow import Workflow
 from shadowmill.config.study import Config, Study
 from shadowmill.config.written import misreadings
 from shadowmill.data import Dataset
-from shadowmill.data.own import rows
+from shadowmill.data.own import rows as data_rows
 from shadowmill.errors import ConfigError
 from shadowmill.names import Variant
 
@@ -37,12 +39,13 @@ def load(raw: dict[str, Any], files: Iterable[str | Path] = ()) -> Config:
         raw.update(whole.model_dump(exclude_none=True))
         faults += sense_faults(raw)
     _refuse(faults)
-    datasets = rows(raw)
+    datasets, networks = data_rows(raw), network_rows(raw["architectures"])
     return Config(
         build=tuple(raw["build"]),
         keep_models=raw["keep_models"],
-        studies={name: _study(name, raw, datasets) for name in raw["studies"]},
+        studies={name: _study(name, raw, datasets, networks) for name in raw["studies"]},
         datasets=datasets,
+        architectures=networks,
         backbones={name: backbone.model_dump() for name, backbone in whole.backbones.items()},
         reconstructions={
             name: Reconstruction.of(name, given) for name, given in raw["reconstructions"].items()
@@ -74,14 +77,20 @@ def _refuse(faults: Sequence[str]) -> None:
     )
 
 
-def _study(name: str, raw: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> Study:
-    settings = dict(raw["studies"][name])
+def _study(
+    study: str,
+    raw: Mapping[str, Any],
+    datasets: Mapping[str, Dataset],
+    networks: Mapping[str, Architecture],
+) -> Study:
+    settings = dict(raw["studies"][study])
     del settings["description"]
     for key in ("recipe", "fine_tune"):
         if key in settings:
             settings[key] = raw["recipes"][settings[key]]
     settings["variants"] = tuple(Variant.parse(variant) for variant in settings["variants"])
-    settings["datasets"] = {dataset: datasets[dataset] for dataset in settings["datasets"]}
-    for key in ("architectures", "target_seeds", "adversaries", "attacks"):
+    for key, table in (("datasets", datasets), ("architectures", networks)):
+        settings[key] = {name: table[name] for name in settings[key]}
+    for key in ("target_seeds", "adversaries", "attacks"):
         settings[key] = tuple(settings[key])
-    return Study(name=name, **settings)
+    return Study(name=study, **settings)

@@ -17,10 +17,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from shadowmill import storage
-from shadowmill.architectures import ARCHITECTURES
+from shadowmill import architectures, data, storage
 from shadowmill.attacks.run import JUDGES
-from shadowmill.data import title_of
 from shadowmill.defenses import DEFENSES
 from shadowmill.figures.letters import in_fonts
 from shadowmill.names import Variant
@@ -171,7 +169,7 @@ def variant_title(variant: Variant) -> str:
 
 def setting_title(dataset: str, architecture: str) -> str:
     """What a panel calls a data set and an architecture."""
-    return f"{title_of(dataset)}, {ARCHITECTURES[architecture].title}"
+    return f"{data.title_of(dataset)}, {architectures.title_of(architecture)}"
 
 
 def panels(

@@ -7,8 +7,8 @@ pruned filter speak on, its bias or, of a BatchNorm channel, the shift β.
 Legend: E models stacked along the first axis of every tensor, U units.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,12 +44,24 @@ _RULES = {
 }
 
 
-def prunable(module: nn.Module, criterion: str) -> dict[str, tuple[str, ...]]:
+_LAYERS = {"conv": nn.Conv2d, "linear": nn.Linear}
+
+
+def _rule(criterion: str, layers: Sequence[str] | None) -> _Rule:
+    """The rule of a criterion, perhaps on other kinds of layers than its own."""
+    rule = _RULES[criterion]
+    return rule if layers is None else replace(rule, layers=tuple(_LAYERS[kind] for kind in layers))
+
+
+def prunable(
+    module: nn.Module, criterion: str, layers: Sequence[str] | None = None
+) -> dict[str, tuple[str, ...]]:
     """Which parameters of a network a criterion prunes.
 
     Args:
         module: one network.
         criterion: one of `shadowmill.pruning.CRITERIA`.
+        layers: kinds of layers, `conv` and `linear`; those of the criterion if not given.
 
     Returns:
         Name of each weight to the names of its companions: the bias of a layer that has one if
@@ -58,7 +70,7 @@ def prunable(module: nn.Module, criterion: str) -> dict[str, tuple[str, ...]]:
     Raises:
         ConfigError: the network has no layer that the criterion prunes.
     """
-    rule = _RULES[criterion]
+    rule = _rule(criterion, layers)
     names = {}
     for name, layer in module.named_modules():
         if isinstance(layer, rule.layers) and layer.weight is not None:
@@ -72,6 +84,28 @@ def prunable(module: nn.Module, criterion: str) -> dict[str, tuple[str, ...]]:
             "another architecture."
         )
     return names
+
+
+def require_prunable(module: nn.Module, pruning: Mapping[str, Any]) -> None:
+    """Refuse a network that a method cannot prune, or whose masks could not be checked later.
+
+    Args:
+        module: one network.
+        pruning: `criterion`, and perhaps `layers`.
+
+    Raises:
+        ConfigError: it has no layer that is pruned, or one that tensors alone take for another.
+    """
+    layers = pruning.get("layers")
+    found = prunable(module, pruning["criterion"], layers)
+    seen = _companions(module.state_dict(), _rule(pruning["criterion"], layers))
+    unclear = sorted(found.keys() ^ seen.keys())
+    if unclear:
+        raise ConfigError(
+            f"{', '.join(unclear[:5])}: of layers like these it cannot be told from their tensors "
+            "whether they are pruned (embeddings, transposed and grouped normalisations). Choose "
+            "other layers or another architecture."
+        )
 
 
 def num_pruned(num_weights: int, sparsity: float) -> int:
@@ -194,7 +228,7 @@ def _mask_faults(
         return
     if not masks:
         yield f"no masks in a model of sparsity {sparsity}"
-    rule = _RULES[pruning["criterion"]]
+    rule = _rule(pruning["criterion"], pruning.get("layers"))
     companions = _companions(state, rule)
     expected = companions.keys() | {name for names in companions.values() for name in names}
     if missing := sorted(expected - masks.keys()):

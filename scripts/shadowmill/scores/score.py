@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shadowmill import devices, progress, roles, storage
-from shadowmill.architectures import is_stacked
 from shadowmill.architectures.structure import check_structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
@@ -34,6 +33,7 @@ from shadowmill.scores.statistics import (
 from shadowmill.training.batches import Normaliser
 from shadowmill.training.forward import stacked_forward
 from shadowmill.training.modelfile import ModelFile, read_matching
+from shadowmill.training.networks import Network
 from shadowmill.training.spec import build_network
 
 # Images of one forward pass at most, over all models of a stack. On CPUs, activations above some
@@ -52,6 +52,7 @@ def score_block(
     output: str,
     settings: Mapping[str, Any],
     training: Mapping[str, Any],
+    network: Network,
     execution: Mapping[str, Any],
     threads: int,
 ) -> None:
@@ -66,6 +67,7 @@ def score_block(
         settings: `queries`; `arrays`, the names of those on request; and, if some of these are
             curvatures, `curvature`: with how many `probes` and steps of which length, `step`.
         training: settings with which the configuration has the models trained.
+        network: that of the configuration.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
@@ -78,10 +80,11 @@ def score_block(
     data, matrix = load_data(data_path), roles.load(roles_path, models)
     files, training_settings = _read_block(models, matrix, data, training)
     made = [file.provenance for file in files.values()]
-    stacked = is_stacked(training_settings["architecture"], execution["stacking"], device.type)
+    stacked = network.is_stacked(execution["stacking"], device.type)
+    building = network.building(training)
     size = matrix.roles_MN.shape[1]
     scorers = [
-        _Scorer(group, data, size, device)
+        _Scorer(group, building, data, size, device)
         for group in ([files] if stacked else [{path: file} for path, file in files.items()])
     ]
     found = _joined(scorer.pool(settings) for scorer in scorers)
@@ -151,12 +154,18 @@ class _Scorer:
     """A stack of finished models in evaluation mode."""
 
     def __init__(
-        self, models: Mapping[str, ModelFile], data: Data, pool_size: int, device: torch.device
+        self,
+        models: Mapping[str, ModelFile],
+        building: Mapping[str, Any],
+        data: Data,
+        pool_size: int,
+        device: torch.device,
     ) -> None:
         """Put models together.
 
         Args:
             models: path of each to its file, of one architecture and defence.
+            building: settings with which their network is built.
             data: the data set.
             pool_size: examples of the pool.
             device: where to ask.
@@ -166,7 +175,7 @@ class _Scorer:
         """
         files = list(models.values())
         self._data, self._pool_size, self._device = data, pool_size, device
-        module = build_network(files[0].provenance["settings"], data, seed=0)
+        module = build_network(building, data, seed=0)
         for path, file in models.items():
             operations = file.provenance["structure"]
             check_structure(

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shadowmill import storage
-from shadowmill.architectures import ARCHITECTURES
+from shadowmill import architectures, storage
 from shadowmill.attacks import ATTACKS, ScoreBank
 from shadowmill.attacks.run import bank_of
 from shadowmill.data import DATASETS, title_of
@@ -129,7 +128,7 @@ def _as_latex(rows: pd.DataFrame) -> str:
     """Rows of `compare`; settings that are the same everywhere have no column."""
     titles = {
         "dataset": ("data set", rows["dataset"].map(title_of)),
-        "architecture": ("network", rows["architecture"].map(lambda n: ARCHITECTURES[n].title)),
+        "architecture": ("network", rows["architecture"].map(architectures.title_of)),
         "variant": ("variant", rows["variant"]),
         "adversary": ("shadows", rows["adversary"].str.replace("_", "-")),
     }

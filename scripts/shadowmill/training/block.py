@@ -11,8 +11,6 @@ import numpy as np
 import torch
 
 from shadowmill import devices, lock, roles, storage
-from shadowmill.architectures import is_stacked
-from shadowmill.architectures.code import network_code
 from shadowmill.architectures.structure import check_structure, structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
@@ -27,6 +25,7 @@ from shadowmill.training.forward import precision
 from shadowmill.training.lockstep import Stack
 from shadowmill.training.loop import run
 from shadowmill.training.modelfile import ModelFile, read_matching, write_model
+from shadowmill.training.networks import Network
 from shadowmill.training.spec import ModelSpec, build_network
 from shadowmill.training.streams import SideBySide
 
@@ -46,6 +45,7 @@ def train_block(
     settings: Mapping[str, Any],
     state_folder: str,
     title: str,
+    network: Network,
     execution: Mapping[str, Any],
     threads: int,
 ) -> None:
@@ -63,6 +63,7 @@ def train_block(
         settings: everything else that determines the models.
         state_folder: folder for the state of this job; removed at the end.
         title: what the progress bar calls the configuration.
+        network: that of the configuration.
         execution: the `execution` part of the configuration.
         threads: CPU threads.
 
@@ -75,7 +76,7 @@ def train_block(
     """
     device = devices.claim(execution["device"], threads)
     job = _Job.of(
-        load_data(data_path), roles.load(roles_path, outputs), settings, execution, device
+        load_data(data_path), roles.load(roles_path, outputs), settings, network, execution, device
     )
     specs = [
         ModelSpec(
@@ -87,7 +88,7 @@ def train_block(
         for name, roles_N in zip(job.matrix.models, job.matrix.roles_MN, strict=True)
     ]
     folder = Path(state_folder)
-    size = _group_size(settings, execution["stacking"], device) or len(specs)
+    size = job.group_size() or len(specs)
     with lock.held(folder):
         with checkpoint.watch_signals(execution["checkpoint_minutes"]) as interruption:
             for start in range(0, len(specs), size):
@@ -98,15 +99,6 @@ def train_block(
         shutil.rmtree(folder)
 
 
-def _group_size(settings: Mapping[str, Any], stacking: str, device: torch.device) -> int:
-    """How many models train at once, stacked or side by side; 0 for all of a job."""
-    if is_per_example(settings["defense"]["name"]):
-        return 1
-    if is_stacked(settings["architecture"], stacking, device.type):
-        return 0
-    return 1 if stacking == "sequential" or device.type == "cpu" else _SIDE_BY_SIDE
-
-
 @dataclass(frozen=True)
 class _Job:
     """What all models of a job share."""
@@ -115,6 +107,7 @@ class _Job:
     pool: Pool
     matrix: RoleMatrix
     settings: Mapping[str, Any]
+    network: Network
     compile_mode: str
     stacking: str
 
@@ -124,21 +117,48 @@ class _Job:
         data: Data,
         matrix: RoleMatrix,
         settings: Mapping[str, Any],
+        network: Network,
         execution: Mapping[str, Any],
         device: torch.device,
     ) -> "_Job":
         pool = Pool(data, matrix.roles_MN.shape[1], device)
-        return cls(data, pool, matrix, settings, execution["compile"], execution["stacking"])
+        compile_mode, stacking = execution["compile"], execution["stacking"]
+        return cls(data, pool, matrix, settings, network, compile_mode, stacking)
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether models are trained in lock-step."""
+        return self.network.is_stacked(self.stacking, self.pool.device.type)
+
+    def group_size(self) -> int:
+        """How many models train at once, stacked or side by side; 0 for all of a job."""
+        if is_per_example(self.settings["defense"]["name"]):
+            return 1
+        if self.is_stacked:
+            return 0
+        on_cpu = self.pool.device.type == "cpu"
+        return 1 if self.stacking == "sequential" or on_cpu else _SIDE_BY_SIDE
+
+    @property
+    def precision(self) -> str:
+        """Number format of the forward pass; DP-SGD has one of its own."""
+        if is_per_example(self.settings["defense"]["name"]):
+            return "float32"
+        return precision(self.pool.device, self.settings["recipe"])
+
+    @property
+    def building(self) -> dict[str, Any]:
+        """The settings, with what is needed to build the network beside them."""
+        return self.network.building(self.settings)
 
     def trainer(self, group: Sequence[ModelSpec]) -> Stack | SideBySide:
         """The models of a group before their first step: in one stack, or in one each."""
 
         def stack(specs: Sequence[ModelSpec]) -> Stack:
             size = self.matrix.epoch_size
-            return Stack(specs, self.settings, self.data, self.pool, size, self.compile_mode)
+            return Stack(specs, self.building, self.data, self.pool, size, self.compile_mode)
 
-        architecture, device = self.settings["architecture"], self.pool.device
-        if len(group) == 1 or is_stacked(architecture, self.stacking, device.type):
+        if len(group) == 1 or self.is_stacked:
             return stack(group)
         return SideBySide([stack([spec]) for spec in group])
 
@@ -149,7 +169,7 @@ class _Job:
             self.settings,
             spec.seed,
             self.data.digest,
-            network_code(self.settings["architecture"]),
+            self.network.code,
             array_digest(spec.members),
             array_digest(spec.validation),
         ]
@@ -189,13 +209,15 @@ def _train_group(
     if all(_is_finished(files[name], identities[name]) for name in files):
         log.info("already trained: %s", ", ".join(files))
         return
-    network = build_network(job.settings, job.data, seed=0)
+    network = build_network(job.building, job.data, seed=0)
     for name, file in start.items():
         operations = file.provenance["structure"]
         own, shape = network.state_dict(), job.data.input_shape
         check_structure(initial[name], operations, file.state, own, network, shape)
     group = [replace(s, initial=start[s.name].state) if start else s for s in group]
-    saved = checkpoint.Checkpoint(folder / "checkpoint.safetensors", digest(identities))
+    saved = checkpoint.Checkpoint(
+        folder / "checkpoint.safetensors", digest([identities, job.precision])
+    )
     log.info("training %s", ", ".join(files))
     what = group[0].name if len(group) == 1 else f"{len(group)} models"
     try:
@@ -220,7 +242,7 @@ def _train_group(
             job.settings,
             trainer.seconds / len(group),
             device=devices.describe(device),
-            precision=precision(device),
+            precision=job.precision,
             structure=structure(network, job.data.input_shape),
             **identities[name],
             **model.facts,

@@ -4,20 +4,28 @@ Legend: E models, B examples of a batch, K classes.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 
-def precision(device: torch.device) -> str:
-    """Number format of the forward pass in training; weights are float32 in either case."""
-    return "bfloat16" if device.type == "cuda" else "float32"
+def precision(device: torch.device, recipe: Mapping[str, Any]) -> str:
+    """Number format of the forward pass in training; weights are float32 in either case.
+
+    Args:
+        device: where to train.
+        recipe: which perhaps says its `precision`.
+    """
+    by_device = "bfloat16" if device.type == "cuda" else "float32"
+    return recipe.get("precision", by_device)
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """The context of forward passes in training."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision(device) == "bfloat16")
+def autocast(device: torch.device, recipe: Mapping[str, Any]) -> torch.autocast:
+    """The context of forward passes in training; arguments as of `precision`."""
+    is_short = precision(device, recipe) == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_short)
 
 
 def stacked_forward(

@@ -136,8 +136,11 @@ class Stack:
         self.buffers = {name: tensor.to(device) for name, tensor in buffers.items()}
         self._noise = noise_keys(self._module)
         self._noise_epoch = -1
-        self._criterion = settings["pruning"].get("criterion", "")
-        self._prunable = prunable(self._module, self._criterion) if self._plan.sparsity else {}
+        pruning = settings["pruning"]
+        self._criterion, layers = pruning.get("criterion", ""), pruning.get("layers")
+        self._prunable = (
+            prunable(self._module, self._criterion, layers) if self._plan.sparsity else {}
+        )
 
     def _make_adversary(
         self, specs: Sequence[ModelSpec], defense: Mapping[str, Any], num_classes: int
@@ -239,7 +242,7 @@ class Stack:
         self._set_noise_keys(noise_EL)
         self.optimizer.zero_grad()
         inputs, labels = self._batches.examples(*draws)
-        with autocast(inputs.device):
+        with autocast(inputs.device, self._recipe):
             logits = self._forward_stacked(
                 self._module, self._weights(self.step), self.buffers, inputs
             )
@@ -265,7 +268,7 @@ class Stack:
     def _forward_aside(self, inputs: Tensor) -> Tensor:
         """Logits (E, B, K) as in training, but running statistics stay as they are."""
         buffers = {name: tensor.clone() for name, tensor in self.buffers.items()}
-        with autocast(inputs.device):
+        with autocast(inputs.device, self._recipe):
             return stacked_forward(self._module, self._weights(self.step), buffers, inputs)
 
     def _noise_of_step(self) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from shadowmill import architectures
+from shadowmill.architectures import own
 from shadowmill.data.store import Data
 from shadowmill.defenses import is_per_example
 from shadowmill.errors import ArtefactError
@@ -54,16 +55,20 @@ def build_network(settings: Mapping[str, Any], data: Data, seed: int) -> nn.Modu
     """The network of a configuration, on the CPU.
 
     Args:
-        settings: of its training: `architecture` and `defense`.
+        settings: of its training: `architecture` and `defense`; of a network of the user's own
+            `network`, what it is, and if there is one its `file`.
         data: the data set, for sizes.
         seed: of its initial weights.
+
+    Raises:
+        ConfigError: a network of the user's own cannot be built.
     """
+    shape, group_norm = data.input_shape, is_per_example(settings["defense"]["name"])
+    if "network" in settings:
+        network, file = settings["network"], settings.get("file")
+        return own.build(network, file, shape, data.num_classes, seed, group_norm=group_norm)
     return architectures.build(
-        settings["architecture"],
-        data.input_shape,
-        data.num_classes,
-        seed,
-        group_norm=is_per_example(settings["defense"]["name"]),
+        settings["architecture"], shape, data.num_classes, seed, group_norm=group_norm
     )
 
 

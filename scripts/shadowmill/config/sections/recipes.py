@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shadowmill.config.sections.fields import (
     Count,
@@ -14,6 +14,14 @@ from shadowmill.config.sections.fields import (
     Share,
     Truth,
 )
+
+
+def _chosen(value: str) -> str | None:
+    return None if value == "auto" else value
+
+
+# What is left to the device is no setting: models without the key stay as they are.
+Precision = Annotated[Literal["auto", "float32", "bfloat16"], AfterValidator(_chosen)]
 
 
 class EarlyStopping(Section):
@@ -71,6 +79,9 @@ class Recipe(Section):
     """How often each training example is seen."""
     batch_size: Count
     """Examples of one step."""
+    precision: Precision = None
+    """Number format of the forward pass: float32 or bfloat16; auto, as without this key, takes
+    bfloat16 on GPUs and float32 on CPUs. Weights are float32 in either case, and so is DP-SGD."""
     label_smoothing: Share = 0
     """Share of the label's probability that is spread over all classes."""
     early_stopping: EarlyStopping = None

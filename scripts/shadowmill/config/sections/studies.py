@@ -44,6 +44,9 @@ class Pruning(Section):
     """From this epoch on masks stay as they are."""
     criterion: Literal[tuple(CRITERIA)] = None
     """What is pruned first (methods of one's own)."""
+    layers: Annotated[list[Literal["conv", "linear"]], NotEmpty, Different] = None
+    """Kinds of layers that are pruned, instead of those that the criterion prunes by itself:
+    convolutions, and of layer_magnitude linear layers too."""
     feedback: Truth = None
     """Whether pruned weights still get gradients and may come back (methods of one's own)."""
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from shadowmill.config.sections.architectures import OwnArchitecture
 from shadowmill.config.sections.backbones import Backbone
 from shadowmill.config.sections.datasets import OwnDataset, PixelSize
 from shadowmill.config.sections.fields import (
@@ -60,6 +61,8 @@ class Workflow(Section):
     """Where data sets are looked for."""
     datasets: dict[Name, OwnDataset] = Field(default_factory=dict)
     """Data of your own, by the names that studies list them by."""
+    architectures: dict[Name, OwnArchitecture] = Field(default_factory=dict)
+    """Networks of your own, by the names that studies list them by."""
     execution: Execution = Execution()
     """How jobs run; no change here reruns anything."""
     recipes: Annotated[dict[str, Recipe], NotEmpty]

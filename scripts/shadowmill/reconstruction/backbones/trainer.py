@@ -135,7 +135,7 @@ class Pretrainer:
         epoch, within = divmod(self.step - phase.first_step, phase.steps_per_epoch)
         rows = self._rows(index, epoch, within)
         self._draw_noise_keys()
-        with autocast(self._device):
+        with autocast(self._device, {}):
             logits = self._forward(phase, self._inputs(rows))
         logits, targets = logits.float(), self._examples.targets[rows]
         loss = _loss(logits, targets)

@@ -79,7 +79,7 @@ def pretrain(
         settings,
         trainer.seconds,
         device=devices.describe(device),
-        precision=precision(device),
+        precision=precision(device, {}),
         identity=identity,
         data_digest=examples.data_digest,
         structure=trainer.structure(),

@@ -111,7 +111,7 @@ class ReconstructorTrainer:
         """One step of Adam."""
         batch = self._batches.batch(self.step)
         self._optimizer.zero_grad()
-        with autocast(self._device):
+        with autocast(self._device, {}):
             images = self.network(batch.weights_BE, batch.groups_B)
             errors_BM = candidate_errors(images, batch.candidates, self._perceptual)
         loss = soft_minimum(errors_BM).mean()

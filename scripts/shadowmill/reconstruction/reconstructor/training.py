@@ -123,7 +123,7 @@ def train_reconstructor(
         settings,
         trainer.seconds,
         device=devices.describe(device),
-        precision=precision(device),
+        precision=precision(device, {}),
         identity=identity,
         data_digest=material.data_digest,
     )
