@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 from torchvision import models
-from torchvision.models import densenet, efficientnet, vgg
+from torchvision.models import densenet, efficientnet, vgg, vision_transformer
 
 from shadowmill.architectures.layers import (
     GlobalAveragePool,
@@ -18,6 +18,27 @@ from shadowmill.architectures.noise import replace_random_layers
 from shadowmill.errors import ConfigError
 
 _COLOURS = 3
+
+
+def _transformer(patch: int, layers: int, heads: int, width: int) -> dict[str, int]:
+    """Sizes of a vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929, Table 1)."""
+    return {
+        "image_size": 224,
+        "patch_size": patch,
+        "num_layers": layers,
+        "num_heads": heads,
+        "hidden_dim": width,
+        "mlp_dim": 4 * width,
+    }
+
+
+_TRANSFORMERS = {
+    "vit_b_16": _transformer(16, 12, 12, 768),
+    "vit_b_32": _transformer(32, 12, 12, 768),
+    "vit_l_16": _transformer(16, 24, 16, 1024),
+    "vit_l_32": _transformer(32, 24, 16, 1024),
+    "vit_h_14": _transformer(14, 32, 16, 1280),
+}
 
 
 def vgg16_bn(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -105,7 +126,11 @@ def of_torchvision(name: str) -> Callable[..., nn.Module]:
         )
 
     def build(input_shape: tuple[int, int, int], num_classes: int, **arguments: Any) -> nn.Module:
-        network = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
+        if name in _TRANSFORMERS:  # whose functions do not let these be chosen
+            sizes = _TRANSFORMERS[name] | arguments
+            network = vision_transformer.VisionTransformer(num_classes=num_classes, **sizes)
+        else:
+            network = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
         if input_shape[0] != _COLOURS:
             _take_channels(network, input_shape[0])
         return network

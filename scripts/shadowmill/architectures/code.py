@@ -52,24 +52,19 @@ def network_code(name: str) -> str:
 
 
 def _own_code(file: str) -> list[tuple[str, str]]:
-    """The user's file, and those beside it that it imports, with their names and trees."""
-    found: dict[str, str] = {}
+    """The user's file, and those beside and below it that it imports: their names and trees."""
+    root, found = Path(file).parent, {}
     pending = [Path(file)]
     while pending:
         path = pending.pop()
-        if path.name in found:
-            continue
-        tree = _parsed(path)
-        found[path.name] = without_wording(tree)
-        pending += [
-            beside
-            for name in _imported(tree)
-            for beside in (path.parent / f"{name}.py", path.parent / name / "__init__.py")
-            if beside.is_file()
-        ]
+        if path not in found:
+            tree = _parsed(path)
+            # Those first, as what only readers see is then taken out of the tree.
+            pending += _imported(tree, path, root)
+            found[path] = without_wording(tree)
     # Not under the name of the first, which may be moved and renamed.
     first, *others = found.items()
-    return [("", first[1]), *sorted(others)]
+    return [("", first[1]), *sorted((p.relative_to(root).as_posix(), t) for p, t in others)]
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -83,12 +78,21 @@ def _parsed(path: Path) -> ast.Module:
         raise ConfigError(f"{path}: cannot be read as Python ({error}).") from error
 
 
-def _imported(tree: ast.Module) -> set[str]:
-    """First parts of the names of all modules that are imported, at any place."""
-    names = set()
+def _imported(tree: ast.Module, path: Path, root: Path) -> list[Path]:
+    """Files below `root` that a file imports, at any place of it."""
+    found = []
     for node in ast.walk(tree):
+        names, base = [], root
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = [path.parent, *path.parent.parents][node.level - 1]
+            module = [node.module] if node.module else []
+            names = [".".join([*module, alias.name]) for alias in node.names] + module
+        for name in names:
+            parts = name.split(".")
+            for depth in range(1, len(parts) + 1):
+                place = base.joinpath(*parts[:depth])
+                found += [place.with_suffix(".py"), place / "__init__.py"]
+    return [file for file in found if file.is_file() and file.is_relative_to(root)]
