@@ -8,7 +8,7 @@ import pytest
 
 from shadowmill.data import DATASETS
 
-ARCHIVES = (".zip", ".tgz")
+ARCHIVES = (".zip", ".tgz", ".tar.gz")
 opened = []  # (name of the data set, path below the folder it is looked for in)
 
 
@@ -21,7 +21,7 @@ def watch(event, arguments):
         name, root = frame.f_code.co_name, frame.f_locals.get("root")
         if name in DATASETS and "readers" in frame.f_code.co_filename and root is not None:
             path = Path(arguments[0])
-            if path.is_file() and path.is_relative_to(root) and path.suffix not in ARCHIVES:
+            if path.is_file() and path.is_relative_to(root) and not path.name.endswith(ARCHIVES):
                 opened.append((name, path.relative_to(root)))
             return
 

@@ -193,6 +193,7 @@ def write_tiles(folder):
 def test_chmnist(tmp_path, monkeypatch, layout):
     resize_row(monkeypatch, "chmnist", 8, 0, 8)
     if layout == "archive":
+        monkeypatch.setattr(folders, "_CHMNIST_SUM", None)
         # As published; with the archive in its place nothing is downloaded.
         name = "Kather_texture_2016_image_tiles_5000"
         write_tiles(tmp_path / "made" / name)
@@ -228,14 +229,16 @@ def test_missing_tiles_say_where_they_can_be_had(tmp_path):
         folders.chmnist(tmp_path)
 
 
-def test_a_damaged_archive_is_named(tmp_path):
+def test_a_damaged_archive_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_CHMNIST_SUM", None)
     path = tmp_path / "Kather_texture_2016_image_tiles_5000.zip"
     path.write_bytes(b"PK half of a download")
     with pytest.raises(DataError, match=rf"{re.escape(str(path))}: cannot be unpacked.*Move it"):
         folders.chmnist(tmp_path)
 
 
-def test_an_archive_of_something_else_is_refused(tmp_path):
+def test_an_archive_of_something_else_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_CHMNIST_SUM", None)
     with zipfile.ZipFile(tmp_path / "Kather_texture_2016_image_tiles_5000.zip", "w") as archive:
         archive.writestr("readme.txt", "no tiles")
     with pytest.raises(DataError, match="no folders of images"):

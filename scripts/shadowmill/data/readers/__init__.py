@@ -5,20 +5,24 @@ what is missing where a program can. Files that belong to one data set are looke
 itself and where they come to lie when several data sets share a folder.
 """
 
+import hashlib
+import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shadowmill.data import Dataset
+from shadowmill.data import DATASETS, Dataset
 from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import DataError
 from shadowmill.large_arrays import Streamed
+
+_MOST_FOLDERS = 100  # that are looked into for a data set that is not where it should be
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,10 @@ def download(fetch: Callable[[], Any], name: str, root: Path, page: str) -> Any:
         page: address at which the files can be had by hand.
 
     Raises:
-        DataError: it failed; says what to do.
+        DataError: it lies in another folder nearby, or the download failed; says what to do.
         DiskError: there is no room for it.
     """
+    refuse_misplaced(DATASETS[name], root)
     try:
         return fetch()
     except (OSError, RuntimeError) as error:
@@ -115,8 +120,69 @@ def download(fetch: Callable[[], Any], name: str, root: Path, page: str) -> Any:
         ) from error
 
 
+def refuse_misplaced(entry: Dataset, root: Path) -> None:
+    """Refuse a folder without a data set that lies in the folder above it, or in one or two below.
+
+    Raises:
+        DataError: names the folder that has it.
+    """
+    below = [folder for folder in _folders(root) for folder in (folder, *_folders(folder))]
+    for place in (root.parent, *below[:_MOST_FOLDERS]):
+        for patterns in entry.found_in:
+            # MNIST and its replacements have the same names: their folders tell them apart.
+            is_clear = not any(pattern.startswith("train-") for pattern in patterns)
+            if is_clear and all(any(place.glob(pattern)) for pattern in patterns):
+                raise DataError(
+                    f"{entry.name}: not in {root}, but in {place}. Name that folder in "
+                    f"workflow_config.yaml under data.roots.{entry.name}."
+                )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders in a folder, but for hidden ones."""
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        return sorted(path for path in found if path.is_dir())[:_MOST_FOLDERS]
+    except OSError:
+        return []
+
+
+def refuse_altered(name: str, root: Path, files: Iterable[tuple[str, str | None]]) -> None:
+    """Refuse files that differ from those that were published: a download would replace them.
+
+    Args:
+        name: row of the table of data sets.
+        root: folder of the data set.
+        files: paths below it, each with its MD5 sum; None if that is not known.
+
+    Raises:
+        DataError: names the first such file.
+    """
+    for path, expected in files:
+        if expected and (root / path).is_file() and _digest(root / path, "md5") != expected:
+            raise _altered(name, root / path, "MD5", expected)
+
+
+def _altered(name: str, path: Path, kind: str, expected: str) -> DataError:
+    return DataError(
+        f"{name}: {path} is not the published file (its {kind} sum is not {expected}). It is left "
+        "as it is. Move it elsewhere to have the published one downloaded, name another folder in "
+        f"workflow_config.yaml under data.roots.{name}, or audit these data as your own, under "
+        "`datasets`."
+    )
+
+
+def _digest(path: Path, kind: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
 def through_torchvision(
-    parts: Callable[[bool], list[Any]], name: str, root: Path, page: str
+    parts: Callable[[bool], list[Any]],
+    name: str,
+    root: Path,
+    page: str,
+    files: Iterable[tuple[str, str | None]],
 ) -> list[Any]:
     """Parts of a data set as torchvision reads them, downloaded if they are not there.
 
@@ -125,32 +191,67 @@ def through_torchvision(
         name: row of the table of data sets.
         root: folder to look in and to download to.
         page: address at which the files can be had by hand.
+        files: all that a download writes, as of `refuse_altered`.
 
     Raises:
-        DataError: not found and not to be had.
+        DataError: not found and not to be had, or altered.
     """
     try:
         return parts(False)
     except RuntimeError:  # torchvision's word for: not there, or its checksums are wrong
+        refuse_altered(name, root, files)
         return download(lambda: parts(True), name, root, page)
 
 
-def download_archive(url: str, name: str, root: Path, page: str) -> None:
+def download_archive(
+    url: str, name: str, root: Path, page: str, checksum: tuple[str, str] | None
+) -> None:
     """Download an archive into `root`, unless it lies there already, and unpack it there.
 
+    Nothing that lies there is replaced, and a killed download or unpacking leaves nothing that
+    could be taken for the data.
+
+    Args:
+        url: of the archive.
+        name: row of the table of data sets.
+        root: folder.
+        page: address at which it can be had by hand.
+        checksum: kind and value, such as ("sha256", "9272…"); None if none was published.
+
     Raises:
-        DataError: it cannot be had or is damaged.
+        DataError: it cannot be had, is damaged, or is not the published one.
         DiskError: there is no room for it.
     """
-    from torchvision.datasets.utils import download_url, extract_archive
+    from torchvision.datasets.utils import download_url
 
     archive = root / url.rsplit("/", 1)[-1]
-    download(lambda: download_url(url, root), name, root, page)
+    if not archive.exists():
+        part = root / f".{archive.name}.part"
+        try:
+            download(lambda: download_url(url, root, part.name), name, root, page)
+            part.rename(archive)
+        finally:
+            part.unlink(missing_ok=True)
+    if checksum and _digest(archive, checksum[0]) != checksum[1]:
+        raise _altered(name, archive, checksum[0].upper(), checksum[1])
+    _unpack(archive, root)
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    from torchvision.datasets.utils import extract_archive
+
+    folder = root / f".{archive.name}.unpacked"
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        extract_archive(archive, root)
+        extract_archive(archive, folder)
+        for entry in folder.iterdir():
+            if not (root / entry.name).exists():
+                entry.rename(root / entry.name)
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         if is_full(error):
             raise disk_full(error, root / archive.stem) from error
         raise DataError(
             f"{archive}: cannot be unpacked ({error}). Move it elsewhere and fetch it again."
         ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -31,7 +31,8 @@ def celeba(root: Path, size: int = IMAGE_SIZES["celeba"]) -> Examples:
         splits = ("train", "valid", "test")
         return [CelebA(root, split=split, download=download) for split in splits]
 
-    splits = through_torchvision(parts, "celeba", root, _PAGE)
+    files = [(f"{CelebA.base_folder}/{file}", md5) for _, md5, file in CelebA.file_list]
+    splits = through_torchvision(parts, "celeba", root, _PAGE, files)
     num_train, num_valid, num_test = map(len, splits)
     pool_size = num_train + num_valid
     folder = root / CelebA.base_folder
@@ -40,8 +41,8 @@ def celeba(root: Path, size: int = IMAGE_SIZES["celeba"]) -> Examples:
         name for name in splits[0].attr_names if name
     ]  # the published header ends with a blank
     attributes = np.concatenate([split.attr.numpy() for split in splits]).astype(np.uint8)
-    files = chain.from_iterable(split.filename for split in splits)
-    paths = [str(folder / "img_align_celeba" / file) for file in files]
+    names_of_files = list(chain.from_iterable(split.filename for split in splits))
+    paths = [str(folder / "img_align_celeba" / file) for file in names_of_files]
     return Examples(
         decode(paths, size, "celeba"),
         attributes[:, names.index(_TARGET)].astype(np.int64),
@@ -53,4 +54,5 @@ def celeba(root: Path, size: int = IMAGE_SIZES["celeba"]) -> Examples:
             "attribute_names": np.array(names),
             "identity": np.concatenate([split.identity.numpy()[:, 0] for split in splits]),
         },
+        ids=np.array(names_of_files),
     )

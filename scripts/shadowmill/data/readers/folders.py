@@ -15,13 +15,18 @@ import numpy as np
 
 from shadowmill.data import DATASETS
 from shadowmill.data.own import IMAGE_SIZES
-from shadowmill.data.readers import Examples, check_sizes, download_archive, find
+from shadowmill.data.readers import Examples, check_sizes, download_archive, find, refuse_misplaced
 from shadowmill.data.readers.images import decode, suffixes, survey
 from shadowmill.errors import DataError
 from shadowmill.large_arrays import Streamed
 
 _CHMNIST_FOLDER = "Kather_texture_2016_image_tiles_5000"
 _CHMNIST_PAGE = "https://zenodo.org/records/53169"
+# As the project OpenFL pins it, in its tutorial on this data set.
+_CHMNIST_SUM = (
+    "sha384",
+    "7d86abe1d04e68b77c055820c2a4c582a1d25d2983e38ab724eac75affce8b7cb2cbf5ba68848dcfd9d84005d87d6790",
+)
 _CHMNIST_CLASSES = (
     "tumour epithelium", "simple stroma", "complex stroma", "immune cells",
     "debris", "mucosal glands", "adipose tissue", "background",
@@ -38,7 +43,7 @@ def chmnist(root: Path, size: int = IMAGE_SIZES["chmnist"]) -> Examples:
     folder = root if find(root, "01_TUMOR") else root / _CHMNIST_FOLDER
     if not folder.is_dir():
         url = f"{_CHMNIST_PAGE}/files/{_CHMNIST_FOLDER}.zip"
-        download_archive(url, "chmnist", root, _CHMNIST_PAGE)
+        download_archive(url, "chmnist", root, _CHMNIST_PAGE, _CHMNIST_SUM)
     return replace(_published("chmnist", folder, None, size), class_names=_CHMNIST_CLASSES)
 
 
@@ -52,6 +57,7 @@ def imagenet(root: Path, size: int = IMAGE_SIZES["imagenet"]) -> Examples:
     folder = find(root, "imagenet") or root
     train, val = folder / "train", folder / "val"
     if not (train.is_dir() and val.is_dir()):
+        refuse_misplaced(DATASETS["imagenet"], root)
         raise DataError(
             f"imagenet: no folders train and val in {folder}. ImageNet cannot be downloaded by a "
             "program: register at https://image-net.org, fetch the training and validation images "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shadowmill.data.readers import Examples, download, join
+from shadowmill.data.readers import Examples, download, join, refuse_altered
 from shadowmill.errors import DataError
 
 _FASHION_CLASSES = (
@@ -95,6 +95,9 @@ def _read(name: str, root: Path, files: _Files, class_names: tuple[str, ...]) ->
         import torchvision.datasets
 
         fetch = getattr(torchvision.datasets, files.torchvision_class)
+        archives = [(fetch.url, fetch.md5)] if hasattr(fetch, "md5") else fetch.resources
+        names = [(f"{files.folders[0]}/{url.rsplit('/', 1)[-1]}", md5) for url, md5 in archives]
+        refuse_altered(name, root, names)
         download(lambda: fetch(root, download=True, **dict(files.options)), name, root, files.page)
         folder = root / files.folders[0]
     train, test = (

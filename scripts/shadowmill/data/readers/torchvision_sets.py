@@ -38,9 +38,10 @@ def svhn(root: Path) -> Examples:
     def parts(download: bool) -> list[SVHN]:
         return [SVHN(root, split=split, download=download) for split in ("train", "test")]
 
+    files = [SVHN.split_list[split][1:3] for split in ("train", "test")]
     train, test = (
         (part.data.transpose(0, 2, 3, 1), part.labels)
-        for part in through_torchvision(parts, "svhn", root, _SVHN_PAGE)
+        for part in through_torchvision(parts, "svhn", root, _SVHN_PAGE, files)
     )
     return join(train, test, tuple(string.digits), str(root))
 
@@ -49,7 +50,14 @@ def _cifar(torchvision_class: Any, name: str, root: Path) -> Examples:
     def parts(download: bool) -> list[Any]:
         return [torchvision_class(root, train=train, download=download) for train in (True, False)]
 
-    train, test = through_torchvision(parts, name, root, _CIFAR_PAGE)
+    published = torchvision_class
+    folder = published.base_folder
+    listed = [*published.train_list, *published.test_list]
+    files = [
+        (published.filename, published.tgz_md5),
+        *((f"{folder}/{file}", md5) for file, md5 in listed),
+    ]
+    train, test = through_torchvision(parts, name, root, _CIFAR_PAGE, files)
     return join(
         (train.data, np.asarray(train.targets)),
         (test.data, np.asarray(test.targets)),
