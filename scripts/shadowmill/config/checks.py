@@ -70,11 +70,13 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             faults = _study_faults(key, study, of, networks, raw["recipes"])
         yield from faults
     for name, backbone in raw["backbones"].items():
-        yield from backbone_faults(f"backbones.{name}", backbone)
+        if backbone["dataset"] not in raw["datasets"]:
+            yield from backbone_faults(f"backbones.{name}", backbone)
     for name in reconstructions:
         if name in studies:
             yield f"reconstructions.{name}: a study has this name, choose another"
-        yield from reconstruction_faults(f"reconstructions.{name}", name, raw)
+        if reconstructions[name]["dataset"] not in raw["datasets"]:
+            yield from reconstruction_faults(f"reconstructions.{name}", name, raw)
 
 
 _SCHEDULE_KEYS = {  # name: needed, optional

@@ -7,6 +7,7 @@ import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 
+_SAYS_NOTHING = "Last Resort"  # a font that has a box for each letter of each script
 _MAX_NAME = 22  # letters above a small panel
 
 
@@ -53,7 +54,11 @@ def _font_with(letter: str) -> str | None:
     usual = font_manager.findfont(font_manager.FontProperties())
     if letter.isspace() or ord(letter) in _letters(usual):
         return ""
-    fonts = (font for font in font_manager.fontManager.ttflist if font.style == "normal")
+    fonts = [
+        font
+        for font in font_manager.fontManager.ttflist
+        if font.style == "normal" and not font.name.startswith(_SAYS_NOTHING)
+    ]
     return next((font.name for font in fonts if ord(letter) in _letters(font.fname)), None)
 
 
