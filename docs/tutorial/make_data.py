@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
 
 
 def cut(photograph: np.ndarray, name: str, folder: Path) -> None:
-    """Save four overlapping pieces of each spot of a photograph; every fifth spot is for testing."""
+    """Save four overlapping pieces of each spot of a photograph; every fifth spot is a test."""
     height, width, _ = photograph.shape
     spots = [
         (top, left)
