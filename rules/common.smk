@@ -223,9 +223,10 @@ def examples_for_attack(wildcards):
 
 
 def data_with_groups(wildcards):
-    """The data set, if some of its examples belong together."""
+    """The data set, if some of its examples belong together, or if only it can tell."""
     entry = CONFIG.datasets[wildcards.dataset]
-    return [ancient(f"results/data/{entry.name}.h5")] if entry.has_groups else []
+    path = f"results/data/{entry.name}.h5"
+    return [] if entry.has_groups is False else [ancient(path)]
 
 
 def attacks_on(cells, attacks, adversary=None):

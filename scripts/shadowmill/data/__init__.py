@@ -27,7 +27,8 @@ class Dataset:
             matches. Folders count with all that is in them. None for what comes with a library.
         settings: further arguments of the reader.
         folder: of the user's own: the only one it is looked for in; None for others.
-        has_groups: whether examples belong together, such as those of one person.
+        has_groups: whether examples belong together, such as those of one person; None where that
+            cannot be seen before they are prepared.
     """
 
     name: str
