@@ -324,7 +324,8 @@ def scorer_of(network: str, size: int) -> _Scorer:
     facts = {"settings": settings_of(network), "structure": structure(module, SHAPE)}
     file = ModelFile(module.state_dict(), {}, facts, {})
     torch.cuda.reset_peak_memory_stats()
-    return _Scorer({network: file}, images(size), size, devices.claim("cuda", 4))
+    device = devices.claim("cuda", 4)
+    return _Scorer({network: file}, facts["settings"], images(size), size, device)
 
 
 def scoring(networks: Sequence[str], size: int) -> dict[str, dict[str, float]]:

@@ -31,7 +31,7 @@ def scores_on(device, architecture, digits):
         {"settings": settings, "structure": structure(model, digits.input_shape)},
         {},
     )
-    scorer = _Scorer({"a model": file}, digits, 200, devices.claim(device, 2))
+    scorer = _Scorer({"a model": file}, settings, digits, 200, devices.claim(device, 2))
     return scorer.pool(ASKED) | scorer.curvature(ASKED)
 
 

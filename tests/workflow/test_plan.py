@@ -237,8 +237,9 @@ NEW_ROWS = (
     ),
     (
         "shadowmill/data/__init__.py",
-        '    "svhn": ',
-        '    "another": Dataset("Another", "readers.idx:mnist", "image", 9, 9, 2),\n    "svhn": ',
+        '    Dataset(\n        "svhn",',
+        '    Dataset("another", "Another", "readers.idx:mnist", "image", 9, 9, 2),\n'
+        '    Dataset(\n        "svhn",',
     ),
 )
 

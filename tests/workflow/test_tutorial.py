@@ -57,7 +57,7 @@ def test_the_page_shows_the_configuration_that_is_there(name):
     assert yaml.safe_load(path.read_text(encoding="utf-8")) in shown
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_data_are_what_the_page_says(checkout):
     images = sorted((checkout.folder / "tutorial/photographs").rglob("*.png"))
     assert len(images) == 1_008
@@ -70,7 +70,7 @@ def test_the_data_are_what_the_page_says(checkout):
     assert patients["outcome"].value_counts().to_dict() == {"benign": 357, "malignant": 212}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_dry_run_of_the_page_has_the_check_of_the_network(checkout):
     (dry,) = [command for command in COMMANDS if command.endswith(" -n")]
     output = shell(checkout, dry)
