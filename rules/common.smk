@@ -24,6 +24,7 @@ from shadowmill.config import load, require_free_names
 from shadowmill.config.written import require_text
 from shadowmill.errors import ShadowmillError
 from shadowmill.names import Cell, shadow_names
+from shadowmill.provenance import digest
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
@@ -69,7 +70,7 @@ STUDIES = CONFIG.studies
 BUILT = [STUDIES[name] for name in CONFIG.build if name in STUDIES]
 CELL = "results/{study}/{dataset}/{architecture}/{variant}"
 LOGS = CELL.replace("results", "results/logs", 1)
-NETWORK_FACTS = "results/{study}/{dataset}/{architecture}/network.json"
+NETWORK_FACTS = "results/.prepared/networks/{study}/{dataset}/{architecture}/{variant}-{checked}.json"
 UNFINISHED = CELL.replace("results", "results/.unfinished", 1)
 
 
@@ -89,6 +90,7 @@ wildcard_constraints:
     ),
     target=r"target-\d+(-\d+)?",
     shadow_block=r"\d\d+",
+    checked=r"[0-9a-f]+",
     block=r"target-\d+(-\d+)?|shadow-\d\d+",
 
 
@@ -115,19 +117,18 @@ def training_settings(wildcards):
     )
 
 
-def training_of_variants(wildcards):
-    """The same of all variants of a data set and a network."""
-    study = study_of(wildcards)
-    return {
-        variant.name: study.training_settings(wildcards.architecture, variant.name)
-        for variant in study.variants
-    }
-
-
 def network_facts(wildcards):
     """What was found of a network, if it is the user's own."""
-    is_own = isinstance(CONFIG.architectures[wildcards.architecture], OwnArchitecture)
-    return [ancient(NETWORK_FACTS.format(**wildcards))] if is_own else []
+    if not isinstance(CONFIG.architectures[wildcards.architecture], OwnArchitecture):
+        return []
+    # All that the check hangs on is in the name of its file. Were they parameters, it would run
+    # again under the same name, and Snakemake would not look at those of the jobs that wait for it.
+    asked = [
+        code_of_network(wildcards),
+        training_settings(wildcards),
+        CONFIG.datasets[wildcards.dataset].settings.get("size"),
+    ]
+    return [ancient(NETWORK_FACTS.format(checked=digest(asked), **wildcards))]
 
 
 def files_of_models(wildcards, block, variant=None):

@@ -19,13 +19,12 @@ rule check_network:
     output:
         NETWORK_FACTS,
     log:
-        "results/logs/{study}/{dataset}/{architecture}/network.log",
+        f"{LOGS}/network-{{checked}}.log",
     conda:
         "../envs/shadowmill.yaml"
     params:
-        examples=examples_of,
         network=code_of_network,
-        training=training_of_variants,
+        training=training_settings,
     script:
         "../scripts/check_network.py"
 

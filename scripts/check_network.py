@@ -9,7 +9,7 @@ with job(snakemake.log[0], snakemake.input):
 
     notes = check_network(
         data_path=snakemake.input.data,
-        training=snakemake.params.training,
+        training={snakemake.wildcards.variant: snakemake.params.training},
         network=Network(
             rows(snakemake.config["architectures"])[snakemake.wildcards.architecture],
             snakemake.params.network,
