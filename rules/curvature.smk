@@ -131,6 +131,7 @@ rule plot_curvature_examples:
         "../envs/shadowmill.yaml"
     params:
         estimator=estimator_of,
+        names=names_of,
         code=code_of("plot_curvature_examples.py"),
     script:
         "../scripts/plot_curvature_examples.py"

@@ -3,15 +3,16 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.architectures.own import rows
     from shadowmill.jobs import tell
     from shadowmill.training.networks import Network, check_network
 
     notes = check_network(
         data_path=snakemake.input.data,
-        training={snakemake.wildcards.variant: snakemake.params.training},
-        network=Network(
-            rows(snakemake.config["architectures"])[snakemake.wildcards.architecture],
+        variant=snakemake.wildcards.variant,
+        training=snakemake.params.training,
+        network=Network.of(
+            snakemake.config["architectures"],
+            snakemake.wildcards.architecture,
             snakemake.params.network,
         ),
         output=snakemake.output[0],

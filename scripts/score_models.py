@@ -3,7 +3,6 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.architectures.own import rows
     from shadowmill.scores.score import score_block
     from shadowmill.training.networks import Network
 
@@ -14,10 +13,11 @@ with job(snakemake.log[0], snakemake.input):
         output=snakemake.output[0],
         settings=snakemake.params.settings,
         training=snakemake.params.training,
-        network=Network(
-            rows(snakemake.config["architectures"])[snakemake.wildcards.architecture],
+        network=Network.of(
+            snakemake.config["architectures"],
+            snakemake.wildcards.architecture,
             snakemake.params.network,
-            next(iter(snakemake.input.facts), None),
+            snakemake.input.facts,
         ),
         execution=snakemake.config["execution"],
         threads=snakemake.threads,

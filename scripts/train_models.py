@@ -5,7 +5,6 @@ from pathlib import Path
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.architectures.own import rows
     from shadowmill.training.block import train_block
     from shadowmill.training.networks import Network
 
@@ -18,10 +17,11 @@ with job(snakemake.log[0], snakemake.input):
         settings=snakemake.params.settings,
         state_folder=snakemake.params.state,
         title=snakemake.wildcards.variant,
-        network=Network(
-            rows(snakemake.config["architectures"])[snakemake.wildcards.architecture],
+        network=Network.of(
+            snakemake.config["architectures"],
+            snakemake.wildcards.architecture,
             snakemake.params.network,
-            next(iter(snakemake.input.facts), None),
+            snakemake.input.facts,
         ),
         execution=snakemake.config["execution"],
         threads=snakemake.threads,

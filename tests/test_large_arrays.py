@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from shadowmill import storage
+from shadowmill import large_arrays, storage
 from shadowmill.errors import ArtefactError, DiskError
 from shadowmill.large_arrays import Streamed, write_hdf5_in_parts
 from shadowmill.provenance import array_digest
@@ -37,7 +37,7 @@ def test_what_is_written_in_parts_is_read_as_any_other_file(tmp_path, dtype):
     rows = ROWS.astype(dtype)
     assert write(tmp_path / "a.h5", rows) == [array_digest(rows)]
     with storage.open_hdf5(tmp_path / "a.h5") as file:
-        for found in (file["images"], file.mapped("images")):
+        for found in (file["images"], large_arrays.mapped(file, "images")):
             np.testing.assert_array_equal(found, rows, strict=True)
         assert file["labels"].tolist() == list(range(50))
         assert file["ids"].tolist() == ["é", "b"]
@@ -49,7 +49,7 @@ def test_what_is_written_in_parts_is_read_as_any_other_file(tmp_path, dtype):
 def test_it_is_read_from_the_disk(tmp_path):
     write(tmp_path / "a.h5")
     with storage.open_hdf5(tmp_path / "a.h5") as file:
-        mapped = file.mapped("images")
+        mapped = large_arrays.mapped(file, "images")
     assert isinstance(mapped, np.memmap)
     mapped[0] = 0  # a copy: the file stays as it is
     with storage.open_hdf5(tmp_path / "a.h5") as file:
@@ -60,7 +60,7 @@ def test_what_is_compressed_is_read_whole(tmp_path):
     large = np.zeros((1 << 17,), np.uint8)
     storage.write_hdf5(tmp_path / "a.h5", {"images": large}, {})
     with storage.open_hdf5(tmp_path / "a.h5") as file:
-        found = file.mapped("images")
+        found = large_arrays.mapped(file, "images")
         assert file.get("images") is not None
         assert file.get("labels") is None
     assert not isinstance(found, np.memmap)
@@ -71,7 +71,7 @@ def test_a_changed_byte_is_noticed(tmp_path, monkeypatch):
     write(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "r") as file:
         offset = file["images"].id.get_offset()
-    monkeypatch.setattr(storage, "_PART", 100)
+    monkeypatch.setattr(large_arrays, "_PART", 100)
     with (tmp_path / "a.h5").open("rb+") as raw:
         raw.seek(offset + 1100)
         old = raw.read(1)[0]
@@ -81,7 +81,7 @@ def test_a_changed_byte_is_noticed(tmp_path, monkeypatch):
         storage.open_hdf5(tmp_path / "a.h5") as file,
         pytest.raises(ArtefactError, match="the content of images is no longer what was written"),
     ):
-        file.mapped("images")
+        large_arrays.mapped(file, "images")
 
 
 def test_a_killed_writer_leaves_nothing_under_the_name(tmp_path):

@@ -1,5 +1,13 @@
 """Errors a user can mend: one clear message each, never a traceback."""
 
+from collections.abc import Sequence
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names as a list in a message, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
 
 class ShadowmillError(Exception):
     """Base of all errors caused by input, settings or files rather than by a defect in the code.

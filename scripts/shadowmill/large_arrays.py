@@ -3,16 +3,17 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shadowmill.provenance import ArrayDigest
-from shadowmill.storage import DIGEST, PROVENANCE, atomic, fill
+from shadowmill.storage import DIGEST, PROVENANCE, Arrays, atomic, damaged, fill
 
 if TYPE_CHECKING:
     import numpy as np
 
+_PART = 1 << 25  # bytes of a large array that are looked at at once
 _SPARE = 1 << 20  # bytes of a file beside arrays and attributes, at most
 
 
@@ -66,8 +67,9 @@ def write_hdf5_in_parts(
             # By us: the library crashes the process when it cannot write what it holds.
             raw.seek(offset)
             for part in array.parts:
-                raw.write(np.ascontiguousarray(part, dtype).reshape(-1).view(np.uint8))
-                content.update(part)
+                rows = np.ascontiguousarray(part, dtype)
+                raw.write(rows.reshape(-1).view(np.uint8))
+                content.update(rows)
             if raw.tell() != offset + size:
                 raise ValueError(f"{path}: {raw.tell() - offset} bytes of {name}, {size} expected")
             found = content.hexdigest()
@@ -77,6 +79,41 @@ def write_hdf5_in_parts(
         with h5py.File(temporary, "r+") as file:
             file[name].attrs[DIGEST] = found
             fill(file, arrays, facts)
+
+
+def mapped(file: Arrays, name: str) -> "np.ndarray":
+    """An array that is read from the disk as it is used, if it lies there in one piece.
+
+    Its content is checked all the same, piece by piece.
+
+    Args:
+        file: an open file.
+        name: of the array.
+
+    Raises:
+        ArtefactError: there is none of that name, or it is damaged.
+    """
+    import numpy as np
+
+    with file.stored(name) as stored:
+        offset = stored.id.get_offset()
+        if offset is None:
+            return file[name]
+        # Copies what is written to, which nothing does: torch warns of arrays that refuse it.
+        array = np.memmap(file.path, stored.dtype, "c", offset, stored.shape)
+        content = ArrayDigest(array.dtype, array.shape)
+        for part in parts(array):
+            content.update(part)
+        if content.hexdigest() != stored.attrs.get(DIGEST):
+            raise damaged(file.path, name)
+        return array
+
+
+def parts(array: "np.ndarray") -> Iterator["np.ndarray"]:
+    """The rows of an array, some at a time."""
+    rows = max(1, _PART // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
 
 
 def _room(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from shadowmill.disks import disk_full, is_full
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import ArrayDigest, array_digest, digest
+from shadowmill.provenance import array_digest, digest
 
 if TYPE_CHECKING:
     import h5py
@@ -28,7 +28,6 @@ PROVENANCE = "provenance"
 # Of attributes or metadata, or of one array; and of all tensors.
 DIGEST, _CONTENT = "digest_of_this", "digest_of_tensors"
 
-_PART = 1 << 25  # bytes of a large array that are looked at at once
 _SMALL_FILE = 1 << 16  # bytes; with less room than this nothing can be done
 
 
@@ -132,7 +131,8 @@ def _foreign(path: str | Path) -> ArtefactError:
     )
 
 
-def _damaged(path: str | Path, what: str) -> ArtefactError:
+def damaged(path: str | Path, what: str) -> ArtefactError:
+    """The error for a file of ours that is no longer what was written."""
     return ArtefactError(
         f"{path}: damaged, the content of {what} is no longer what was written. Delete it and "
         "rerun the workflow."
@@ -169,7 +169,7 @@ class Arrays:
         if PROVENANCE not in texts or expected is None:
             raise _foreign(path)
         if digest(texts) != expected:
-            raise _damaged(path, "its attributes")
+            raise damaged(path, "its attributes")
         self.attributes = {name: json.loads(text) for name, text in texts.items()}
 
     def __contains__(self, name: str) -> bool:
@@ -180,12 +180,12 @@ class Arrays:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of an array, which is not read."""
-        with self._stored(name) as stored:
+        with self.stored(name) as stored:
             return stored.shape
 
     def __getitem__(self, name: str) -> "np.ndarray":
         """An array, read whole; text as an array of objects."""
-        with self._stored(name) as stored:
+        with self.stored(name) as stored:
             values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[()]
             return self._checked(stored, values)
 
@@ -193,34 +193,14 @@ class Arrays:
         """An array that the file may lack."""
         return self[name] if name in self._names else None
 
-    def mapped(self, name: str) -> "np.ndarray":
-        """An array that is read from the disk as it is used, if it lies there in one piece.
-
-        Its content is checked all the same, piece by piece.
-        """
-        import numpy as np
-
-        with self._stored(name) as stored:
-            offset = stored.id.get_offset()
-            if offset is None:
-                return self[name]
-            # Copies what is written to, which nothing does: torch warns of arrays that refuse it.
-            array = np.memmap(self.path, stored.dtype, "c", offset, stored.shape)
-            content = ArrayDigest(array.dtype, array.shape)
-            for part in parts(array):
-                content.update(part)
-            if content.hexdigest() != stored.attrs.get(DIGEST):
-                raise _damaged(self.path, name)
-            return array
-
     def read_into(self, name: str, destination: "np.ndarray", where: Any) -> None:
         """Read an array straight into a part of another one of its type."""
-        with self._stored(name) as stored:
+        with self.stored(name) as stored:
             stored.read_direct(destination, dest_sel=where)
             self._checked(stored, destination[where])
 
     @contextmanager
-    def _stored(self, name: str) -> Iterator["h5py.Dataset"]:
+    def stored(self, name: str) -> Iterator["h5py.Dataset"]:
         """An array to be read; what the library cannot read in a file that is ours is damaged."""
         if name not in self:
             raise ArtefactError(
@@ -232,11 +212,11 @@ class Arrays:
         except (KeyError, OSError, RuntimeError, ValueError) as error:
             if "errno" in str(error):  # the disk or the network failed, not the file
                 raise
-            raise _damaged(self.path, name) from error
+            raise damaged(self.path, name) from error
 
     def _checked(self, stored: "h5py.Dataset", values: "np.ndarray") -> "np.ndarray":
         if content_digest(values) != stored.attrs.get(DIGEST):
-            raise _damaged(self.path, stored.name.lstrip("/"))
+            raise damaged(self.path, stored.name.lstrip("/"))
         return values
 
 
@@ -307,13 +287,6 @@ def fill(file: "h5py.File", arrays: Mapping[str, Any], facts: Mapping[str, Any])
         file.attrs[name] = text
 
 
-def parts(array: "np.ndarray") -> Iterator["np.ndarray"]:
-    """The rows of an array, some at a time."""
-    rows = max(1, _PART // max(1, array[:1].nbytes))
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
-
-
 def attribute(file: Arrays, name: str = PROVENANCE) -> Any:
     """An attribute that `write_hdf5` wrote (the provenance, if no name is given).
 
@@ -375,7 +348,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str,
     with _open_tensors(path, "pt") as (file, metadata, content):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _tensors_digest(tensors) != content:
-            raise _damaged(path, "its tensors")
+            raise damaged(path, "its tensors")
         return tensors, metadata
 
 
@@ -403,7 +376,7 @@ def _open_tensors(path: str | Path, framework: str) -> Iterator[tuple[Any, dict[
             if expected is None or content is None:
                 raise _foreign(path)
             if digest(texts) != expected:
-                raise _damaged(path, "its metadata")
+                raise damaged(path, "its metadata")
             yield file, {name: json.loads(text) for name, text in texts.items()}, content
     except PermissionError as error:
         raise _forbidden(path) from error

@@ -32,19 +32,21 @@ NAMES = ("shadow-00-0", "shadow-00-1")
 def made(tmp_path, digits_path):
     """Check a network with this code, for some variants."""
 
-    def make(code=CODE, **variants):
+    def make(code=CODE, pruning=PRUNING["dense"]):
         path = tmp_path / "mine.py"
         path.write_text(code)
         own._module.cache_clear()
-        row = own.rows({"mine": {"file": str(path), "function": "build", "arguments": {}}})["mine"]
-        network = Network(row, code_of("mine", row), str(tmp_path / "network.json"))
-        variants = variants or {"dense": PRUNING["dense"]}
-        training = {
-            name: settings_of(pruning, "mine") | {"network": row.given}
-            for name, pruning in variants.items()
-        }
+        given = {"mine": {"file": str(path), "function": "build", "arguments": {}}}
+        row = own.rows(given)["mine"]
+        facts = str(tmp_path / "network.json")
+        network = Network.of(given, "mine", code_of("mine", row), [facts])
+        training = settings_of(pruning, "mine") | {"network": row.given}
         notes = check_network(
-            data_path=str(digits_path), training=training, network=network, output=network.facts
+            data_path=str(digits_path),
+            variant="some",
+            training=training,
+            network=network,
+            output=facts,
         )
         return network, training, notes
 
@@ -82,8 +84,8 @@ def test_batch_norm_is_known_on_a_gpu(made):
 def test_faults_name_the_network_and_the_variant(made):
     slim = PRUNING["static"] | {"criterion": "batch_norm_scale"}
     with pytest.raises(ConfigError) as error:
-        made(**{"dense": PRUNING["dense"], "slim-0.9": slim})
-    assert str(error.value).startswith("architectures.mine, for digits: slim-0.9: the pruning")
+        made(pruning=slim)
+    assert str(error.value).startswith("architectures.mine, for digits, some: the pruning")
 
 
 def test_layers_that_tensors_do_not_tell_apart_are_refused(made):
@@ -101,8 +103,8 @@ class Words(nn.Module):
     )
     linear = PRUNING["static"] | {"layers": ["linear"]}
     with pytest.raises(ConfigError, match=r"4\.table\.weight: of layers like these"):
-        made(code, static=linear)
-    made(code, static=PRUNING["static"])  # convolutions are clear
+        made(code, linear)
+    made(code, PRUNING["static"])  # convolutions are clear
 
 
 def test_a_damaged_record_is_named(made):
@@ -116,6 +118,7 @@ def test_a_damaged_record_is_named(made):
 @pytest.fixture
 def job(made, tmp_path, digits_path):
     network, training, _ = made()
+    training["recipe"]["epochs"] *= 2
     keys = {name: ["shadow", slot] for slot, name in enumerate(NAMES)}
     roles.draw(tmp_path / "roles.h5", keys, 1797, 0)
     (tmp_path / "models").mkdir()
@@ -125,7 +128,7 @@ def job(made, tmp_path, digits_path):
         "initial": {},
         "outputs": {name: str(tmp_path / "models" / f"{name}.safetensors") for name in NAMES},
         "keys": keys,
-        "settings": training["dense"],
+        "settings": training,
         "state_folder": str(tmp_path / "state"),
         "title": "a test",
         "network": network,

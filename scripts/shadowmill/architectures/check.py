@@ -4,8 +4,8 @@ Legend: B examples of a batch, K classes, E models.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from shadowmill.architectures.noise import noise_keys
 from shadowmill.architectures.own import STACKED_BELOW, told
-from shadowmill.errors import ConfigError
+from shadowmill.errors import ConfigError, some
+from shadowmill.pruning.masks import PREFIX
 
 _BATCH = 4
-_MOST_NAMED = 5
 
 Build = Callable[..., nn.Module]
 """From a seed, and perhaps `group_norm`, to a network in training mode."""
@@ -51,19 +52,15 @@ class Facts:
         if self.not_stacked:
             yield f"its models are trained one after the other, as {self.not_stacked}"
         if self.unused:
-            yield f"no gradient reaches {_some(self.unused)}, so they stay as they are initialised"
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as JSON."""
-        return asdict(self)
+            yield f"no gradient reaches {some(self.unused)}, so they stay as they are initialised"
 
 
 def check(
     build: Build,
     input_shape: Sequence[int],
     num_classes: int,
-    pruned: Mapping[str, Callable[[nn.Module], Any]],
-    private: bool,
+    require_prunable: Callable[[nn.Module], Any] | None = None,
+    private: bool = False,
     file: str | None = None,
 ) -> Facts:
     """Try a network out.
@@ -72,8 +69,7 @@ def check(
         build: makes it.
         input_shape: of one example.
         num_classes: K.
-        pruned: by the name of a variant, what raises ConfigError for a network that it cannot
-            prune.
+        require_prunable: if it is to be pruned: what raises ConfigError if it cannot be.
         private: whether it is to be trained with DP-SGD.
         file: the user's file, for messages.
 
@@ -88,13 +84,15 @@ def check(
             faults += [
                 *_output_faults(network, inputs, num_classes),
                 *_random_faults(build, inputs),
+                *_gradient_faults(build(0), inputs, num_classes),
             ]
         except Exception as error:  # whatever the user's code raises
             faults.append(
                 f"its forward pass fails for inputs {_shape(inputs)}: {told(error, file)}"
             )
     if not faults:
-        faults += _pruning_faults(build(0), pruned)
+        if require_prunable:
+            faults += _pruning_faults(build(0), require_prunable)
         if private:
             faults += _private_faults(build, inputs, num_classes, file)
     if faults:
@@ -112,11 +110,6 @@ def _shape(tensor: Tensor) -> str:
     return f"({', '.join(map(str, tensor.shape))})"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
-
-
 def _parameter_faults(network: nn.Module) -> Iterator[str]:
     parameters = dict(network.named_parameters())
     if not parameters:
@@ -127,15 +120,25 @@ def _parameter_faults(network: nn.Module) -> Iterator[str]:
         if nn.parameter.is_lazy(tensor)
     ]
     if lazy:
-        yield f"{_some(lazy)} have no size yet: give layers their sizes instead of Lazy ones"
+        yield f"{some(lazy)} have no size yet: give layers their sizes instead of Lazy ones"
         return
     other = [name for name, tensor in parameters.items() if tensor.dtype != torch.float32]
     if other:
-        yield f"{_some(other)} are {parameters[other[0]].dtype}, float32 expected; see `precision`"
+        yield f"{some(other)} are {parameters[other[0]].dtype}, float32 expected; see `precision`"
+    frozen = [name for name, tensor in parameters.items() if not tensor.requires_grad]
+    if frozen:
+        yield f"{some(frozen)} are frozen, which is not supported: all weights would be trained"
+    saved = {*network.state_dict(), *noise_keys(network)}
+    unsaved = [name for name, _ in network.named_buffers() if name not in saved]
+    if unsaved:
+        yield f"{some(unsaved)} are buffers that are not saved: make them persistent"
+    taken = [name for name in saved if name.startswith(PREFIX)]
+    if taken:
+        yield f"{some(taken)}: the name mask is taken for those of pruning, choose another"
     every = [name for name, _ in network.named_parameters(remove_duplicate=False)]
     shared = [name for name in every if name not in parameters]
     if shared:
-        yield f"{_some(shared)} are shared with other layers, which is not supported"
+        yield f"{some(shared)} are shared with other layers, which is not supported"
 
 
 @torch.no_grad()
@@ -179,14 +182,14 @@ def _random_faults(build: Build, inputs: Tensor) -> Iterator[str]:
     drawn = [name for name in one if not torch.equal(one[name], other[name])]
     if drawn:
         yield (
-            f"{_some(drawn)} start otherwise each time: draw initial weights from torch's own "
+            f"{some(drawn)} start otherwise each time: draw initial weights from torch's own "
             "generator, whose seed is set"
         )
     network = build(0)
     consumers = _consumers(network, inputs)
     if consumers:
         yield (
-            f"{_some(consumers)} draw random numbers while training that would depend on the other "
+            f"{some(consumers)} draw random numbers while training that would depend on the other "
             "models of a job: use nn.Dropout, nn.Dropout2d or torchvision's StochasticDepth, which "
             "are replaced by layers drawn from keys"
         )
@@ -231,14 +234,24 @@ def _consumers(network: nn.Module, inputs: Tensor) -> list[str]:
     return found
 
 
+def _gradient_faults(network: nn.Module, inputs: Tensor, num_classes: int) -> Iterator[str]:
+    outputs = network(inputs)
+    if not isinstance(outputs, Tensor):
+        yield (
+            f"while training it gives a {type(outputs).__name__}, a tensor of logits expected: "
+            "leave auxiliary outputs out (aux_logits)"
+        )
+    elif not outputs.requires_grad:
+        yield "what it gives has no gradient, so it cannot be trained"
+
+
 def _pruning_faults(
-    network: nn.Module, pruned: Mapping[str, Callable[[nn.Module], Any]]
+    network: nn.Module, require_prunable: Callable[[nn.Module], Any]
 ) -> Iterator[str]:
-    for variant, require in pruned.items():
-        try:
-            require(network)
-        except ConfigError as error:
-            yield f"{variant}: {str(error).rstrip('.')}"
+    try:
+        require_prunable(network)
+    except ConfigError as error:
+        yield str(error).rstrip(".")
 
 
 def _private_faults(
@@ -254,7 +267,7 @@ def _private_faults(
         network = build(0, group_norm=True)
         faults = [str(fault).splitlines()[0] for fault in ModuleValidator.validate(network)]
         if faults:
-            yield f"DP-SGD cannot train it: {_some(faults)}"
+            yield f"DP-SGD cannot train it: {some(faults)}"
             return
         weights = {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
         gradients = PrivateGradients(network, 1.0, 0.0, len(inputs), 0, len(inputs))

@@ -6,7 +6,8 @@ Snakemake imports this while it parses.
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -132,7 +133,8 @@ def build(
         # Not torch.manual_seed, which would seed the generators of the GPUs too.
         torch.default_generator.manual_seed(seed)
         try:
-            network = make(input_shape, num_classes, **own["arguments"])
+            with _beside(file):
+                network = make(input_shape, num_classes, **own["arguments"])
         except Exception as error:
             raise ConfigError(
                 f"{_called(own, file)} fails for inputs of shape {input_shape} and {num_classes} "
@@ -187,9 +189,9 @@ def _module(file: str) -> ModuleType:
     path = Path(file).resolve()
     spec = importlib.util.spec_from_file_location(f"shadowmill_own_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
     try:
-        spec.loader.exec_module(module)
+        with _beside(file):
+            spec.loader.exec_module(module)
     except FileNotFoundError as error:
         if error.filename != str(path):
             raise ConfigError(f"{file} cannot be loaded: {told(error, file)}") from error
@@ -198,6 +200,18 @@ def _module(file: str) -> ModuleType:
         ) from error
     except Exception as error:
         raise ConfigError(f"{file} cannot be loaded: {told(error, file)}") from error
-    finally:
-        sys.path.remove(str(path.parent))
     return module
+
+
+@contextmanager
+def _beside(file: str | None) -> Iterator[None]:
+    """While the user's code runs, it may import what lies beside its file."""
+    if file is None:
+        yield
+        return
+    folder = str(Path(file).resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

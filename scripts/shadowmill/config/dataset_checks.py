@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shadowmill.config.messages import unknown
+from shadowmill.config.messages import not_one, unknown
 from shadowmill.data import DATASETS, Dataset
 from shadowmill.data.own import (
     ARRAY_SUFFIXES,
@@ -32,8 +32,7 @@ def dataset_faults(raw: Mapping[str, Any]) -> Iterator[str]:
         if name in DATASETS:
             yield f"{key}: there is a published data set of this name, choose another"
         if len(kinds) != 1:
-            found = " and ".join(kinds) or "none of them"
-            yield f"{key}: give exactly one of {', '.join(KINDS)}; found {found}"
+            yield f"{key}: {not_one(KINDS, kinds)}"
             continue
         needed, optional = KINDS[kinds[0]]
         for part in sorted(needed - given.keys()):

@@ -15,6 +15,12 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]}? " if close else ""
 
 
+def not_one(allowed: Iterable[str], found: Iterable[str]) -> str:
+    """Says that not exactly one of some keys is given."""
+    given = " and ".join(found) or "none of them"
+    return f"give exactly one of {', '.join(allowed)}; found {given}"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Says that there is no such thing, and what there is."""
     known = [str(other) for other in known]

@@ -6,7 +6,7 @@ from typing import Any
 
 from shadowmill.architectures import ARCHITECTURES
 from shadowmill.architectures.own import OURS
-from shadowmill.config.messages import unknown
+from shadowmill.config.messages import not_one, unknown
 
 _KINDS = ("file", "torchvision", "ours")
 
@@ -18,8 +18,7 @@ def network_faults(given: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         if name in ARCHITECTURES:
             yield f"{key}: there is an architecture of this name, choose another"
         if len(kinds) != 1:
-            found = " and ".join(kinds) or "none of them"
-            yield f"{key}: give exactly one of {', '.join(_KINDS)}; found {found}"
+            yield f"{key}: {not_one(_KINDS, kinds)}"
             continue
         if ("file" in own) != ("function" in own):
             cure = (

@@ -9,14 +9,11 @@ from hashlib import blake2b
 import numpy as np
 
 from shadowmill.data.readers import Examples
-from shadowmill.errors import DataError
-from shadowmill.large_arrays import Streamed
-from shadowmill.storage import parts
+from shadowmill.errors import DataError, some
+from shadowmill.large_arrays import Streamed, parts
 
 SMALL_CLASS = 10
 """A class of fewer training examples is told."""
-
-_NAMED = 5
 
 
 def as_streamed(inputs: np.ndarray | Streamed) -> Streamed:
@@ -112,13 +109,13 @@ def remarks(name: str, examples: Examples, digests: Sequence[bytes]) -> Iterator
     if small:
         yield (
             f"classes of fewer than {SMALL_CLASS} training examples, of which little can be told: "
-            f"{_some(small)}"
+            f"{some(small)}"
         )
     if len(examples.labels) > pool_size:
         tested = np.isin(np.arange(len(counts)), examples.labels[pool_size:])
         if not tested.all():
             absent = np.array(examples.class_names)[~tested]
-            yield f"classes without test examples: {_some(absent)}"
+            yield f"classes without test examples: {some(absent)}"
     yield from _duplicate_remarks(examples, digests, pool_size)
     if examples.groups is not None:
         shared = {*examples.groups[:pool_size]} & {*examples.groups[pool_size:]}
@@ -146,15 +143,10 @@ def _duplicate_remarks(
         (across, "of the test part equal a training example", "they are no test of new examples"),
     ):
         if found:
-            shown = _some([f"{called[b]} = {called[a]}" for a, b in found])
+            shown = some([f"{called[b]} = {called[a]}" for a, b in found])
             earlier = " an earlier one" if found is within else ""
             yield f"{len(found)} examples {where}{earlier} exactly, {what}: {shown}"
     labelled = [pair for pair in pairs if examples.labels[pair[0]] != examples.labels[pair[1]]]
     if labelled:
-        shown = _some([f"{called[a]} and {called[b]}" for a, b in labelled])
+        shown = some([f"{called[a]} and {called[b]}" for a, b in labelled])
         yield f"{len(labelled)} pairs of equal examples have different labels: {shown}"
-
-
-def _some(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
-    return ", ".join(map(str, words[:_NAMED])) + more

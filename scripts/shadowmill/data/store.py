@@ -16,7 +16,7 @@ from shadowmill.data.inspection import Inspection, as_streamed, remarks
 from shadowmill.data.listing import Record, listing, settings_of, write_record
 from shadowmill.data.readers import Examples, check_sizes
 from shadowmill.errors import ArtefactError, DataError
-from shadowmill.large_arrays import Streamed, write_hdf5_in_parts
+from shadowmill.large_arrays import Streamed, mapped, write_hdf5_in_parts
 from shadowmill.provenance import array_digest, digest, provenance
 
 _INPUTS = {"image": "images", "tabular": "features"}  # kind to name of the HDF5 data set
@@ -221,7 +221,7 @@ def load(path: str | Path) -> Data:
         return Data(
             name=storage.attribute(file, "name"),
             kind=kind,
-            inputs=file.mapped(_INPUTS[kind]),
+            inputs=mapped(file, _INPUTS[kind]),
             labels=file["labels"],
             pool_size=storage.attribute(file, "pool_size"),
             class_names=tuple(storage.attribute(file, "class_names")),

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from shadowmill.errors import ArtefactError, ConfigError
 from shadowmill.pruning import CRITERIA
 
+PREFIX = "mask."
+"""How names of masks begin in model files, before that of their weight."""
+
 
 @dataclass(frozen=True)
 class _Rule:

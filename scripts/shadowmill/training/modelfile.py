@@ -12,9 +12,7 @@ from shadowmill import storage
 from shadowmill.data.store import Data
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest, differing
-from shadowmill.pruning.masks import check_masks
-
-_MASK = "mask."
+from shadowmill.pruning.masks import PREFIX, check_masks
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def write_model(
         ArtefactError: the sparsity is not the one in the provenance's settings.
     """
     check_masks(state, masks, provenance["settings"]["pruning"], str(path))
-    tensors = dict(state) | {f"{_MASK}{name}": mask for name, mask in masks.items()}
+    tensors = dict(state) | {f"{PREFIX}{name}": mask for name, mask in masks.items()}
     storage.write_tensors(path, tensors, {"provenance": provenance, "history": history})
 
 
@@ -60,8 +58,8 @@ def read_model(path: str | Path) -> ModelFile:
     tensors, metadata = storage.read_tensors(path)
     if metadata.keys() != {"provenance", "history"}:
         raise ArtefactError(f"{path}: a file of this workflow, but no model. Delete it and rerun.")
-    masks = {n.removeprefix(_MASK): t for n, t in tensors.items() if n.startswith(_MASK)}
-    state = {n: t for n, t in tensors.items() if not n.startswith(_MASK)}
+    masks = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
+    state = {n: t for n, t in tensors.items() if not n.startswith(PREFIX)}
     check_masks(state, masks, metadata["provenance"]["settings"]["pruning"], str(path))
     return ModelFile(state, masks, metadata["provenance"], metadata["history"])
 

@@ -1,15 +1,16 @@
 """Networks of the user's own: tried out before anything is trained, and what was found of them."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from shadowmill import storage
 from shadowmill.architectures import Architecture, is_stacked
 from shadowmill.architectures.check import Facts, check
-from shadowmill.architectures.own import file_of
+from shadowmill.architectures.own import file_of, rows
 from shadowmill.data.store import load as load_data
 from shadowmill.defenses import is_per_example
 from shadowmill.errors import ArtefactError, ConfigError
@@ -18,17 +19,14 @@ from shadowmill.training.spec import build_network
 
 
 def check_network(
-    *,
-    data_path: str,
-    training: Mapping[str, Mapping[str, Any]],
-    network: "Network",
-    output: str,
+    *, data_path: str, variant: str, training: Mapping[str, Any], network: "Network", output: str
 ) -> list[str]:
     """Try out a network on one batch, on the CPU, and write what was found.
 
     Args:
         data_path: the prepared data set, for sizes.
-        training: by variant, the settings with which the configuration has the models trained.
+        variant: that is trained.
+        training: settings with which the configuration has its models trained.
         network: the network.
         output: JSON file to write.
 
@@ -38,32 +36,25 @@ def check_network(
     Raises:
         ConfigError: all that is wrong with the network, in one message.
     """
-    data, settings = load_data(data_path), next(iter(training.values()))
-    name = settings["architecture"]
+    data, pruning = load_data(data_path), training["pruning"]
 
     def build(seed: int, *, group_norm: bool = False) -> Any:
         defense = {"name": "dp_sgd" if group_norm else "none"}
-        given = network.building(settings) | {"defense": defense}
-        return build_network(given, data, seed)
+        return build_network(network.building(training) | {"defense": defense}, data, seed)
 
-    pruned = {
-        variant: partial(require_prunable, pruning=of["pruning"])
-        for variant, of in training.items()
-        if of["pruning"]["sparsity"]
-    }
-    private = any(is_per_example(of["defense"]["name"]) for of in training.values())
     try:
         facts = check(
             build,
             data.input_shape,
             data.num_classes,
-            pruned,
-            private,
-            getattr(network.row, "file", None),
+            partial(require_prunable, pruning=pruning) if pruning["sparsity"] else None,
+            is_per_example(training["defense"]["name"]),
+            file_of(network.row),
         )
     except ConfigError as error:
-        raise ConfigError(f"architectures.{name}, for {data.name}: {error}") from error
-    storage.write_text(output, json.dumps(facts.to_json(), indent=1) + "\n")
+        name = training["architecture"]
+        raise ConfigError(f"architectures.{name}, for {data.name}, {variant}: {error}") from error
+    storage.write_text(output, json.dumps(asdict(facts), indent=1) + "\n")
     return list(facts.notes())
 
 
@@ -74,8 +65,7 @@ def read_facts(path: str) -> Facts:
         ArtefactError: the file is missing or damaged.
     """
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            found = json.load(file)
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
         return Facts(**found | {"unused": tuple(found["unused"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtefactError(
@@ -96,6 +86,20 @@ class Network:
     row: Architecture
     code: str
     facts: str | None = None
+
+    @classmethod
+    def of(
+        cls, given: Mapping[str, Any], name: str, code: str, facts: Sequence[str] = ()
+    ) -> "Network":
+        """Look a network up.
+
+        Args:
+            given: the configuration's `architectures`.
+            name: of the network.
+            code: digest of the code that builds it.
+            facts: the file of `check_network`, if it is the user's own.
+        """
+        return cls(rows(given)[name], code, next(iter(facts), None))
 
     def is_stacked(self, stacking: str, device_type: str) -> bool:
         """Whether models are run in lock-step.
