@@ -235,9 +235,10 @@ def test_cells_of_the_one_ranking_leave_its_tprs_exact(monkeypatch, decimals, ce
     scores_MN, member_MN = case(6, 200, decimals=decimals)
     roles = member_MN, ~member_MN
     measure = resampling.MeanAndPooled(scores_MN, *roles, FPRS)
-    for weights in draw_weights(scores_MN.shape, 10, 1):
+    drawn = list(draw_weights(scores_MN.shape, 10, 1))
+    found_RS = measure(*map(np.stack, zip(*drawn, strict=True)))
+    for weights, found_S in zip(drawn, found_RS, strict=True):
         mean_S, pooled_S = naive_statistics(scores_MN, *roles, *weights)
-        found_S = measure(*weights)
         np.testing.assert_allclose(found_S[: len(mean_S)], mean_S, rtol=1e-12)
         np.testing.assert_allclose(found_S[len(mean_S) + 1 :], pooled_S[1:], rtol=1e-12)
         # Half of the pairs within a cell are right by chance; at worst all are, or none.
@@ -249,7 +250,7 @@ def test_the_error_of_the_cells_is_small():
     roles = member_MN, ~member_MN
     measure = resampling.MeanAndPooled(scores_MN, *roles, FPRS)
     exact = resampling.Pooled(scores_MN, *roles, FPRS)
-    for weights in draw_weights(scores_MN.shape, 5, 0):
-        pooled_S = measure(*weights)[1 + len(FPRS) :]
-        np.testing.assert_array_equal(pooled_S[1:], exact(*weights)[1:])
-        assert abs(pooled_S[0] - exact(*weights)[0]) < 2e-6
+    weights = [np.stack(each) for each in zip(*draw_weights(scores_MN.shape, 5, 0), strict=True)]
+    pooled_RS, exact_RS = measure(*weights)[:, 1 + len(FPRS) :], exact(*weights)
+    np.testing.assert_array_equal(pooled_RS[:, 1:], exact_RS[:, 1:])
+    assert np.abs(pooled_RS[:, 0] - exact_RS[:, 0]).max() < 2e-6

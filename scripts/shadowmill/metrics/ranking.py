@@ -9,7 +9,7 @@ Legend: N examples, V vertices of the ROC curve (one per distinct score, and the
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Scores = NDArray[np.floating]
 Labels = NDArray[np.bool_]
@@ -107,17 +107,18 @@ def tpr_at_fpr(scores: Scores, member: Labels, fpr: float) -> float:
     return operating_point(scores, member, fpr).true_positives / int(np.sum(member))
 
 
-def allowed_false_positives(fpr: float, nonmembers: float) -> int:
+def allowed_false_positives(fpr: ArrayLike, nonmembers: ArrayLike) -> NDArray[np.int64]:
     """Count the false positives that a rate allows: floor(fpr × non-members).
 
     Args:
-        fpr: False-positive rate.
-        nonmembers: Number of non-members.
+        fpr: False-positive rate, or an array of rates.
+        nonmembers: Number of non-members, or an array of numbers.
 
     Returns:
-        The number; the tiny term keeps 0.29 × 100, which is 28.999…96 in floating point, at 29.
+        The number, or an array of numbers; the tiny term keeps 0.29 × 100, which is 28.999…96 in
+        floating point, at 29.
     """
-    return int(np.floor(fpr * nonmembers + 1e-9))
+    return np.floor(np.multiply(fpr, nonmembers) + 1e-9).astype(np.int64)
 
 
 def best_threshold(scores: Scores, member: Labels) -> float:

@@ -231,8 +231,8 @@ class _Empirical:
         self._ranking = ranking(-min_mse_h0_HG, -min_mse_h1_HG)
         self._fprs = fprs
 
-    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
-        return self._pooled(weight_H, np.tile(weight_G, 2))[1:]
+    def __call__(self, weight_RH: Weights, weight_RG: Weights) -> Float:
+        return self._pooled(weight_RH, np.tile(weight_RG, 2))[:, 1:]
 
     @property
     def defined(self) -> NDArray[np.bool_]:
@@ -250,7 +250,10 @@ class _OfGaussians:
         self._phi_h1_P = logit_mse(min_mse_h1_HG).ravel()
         self._fprs = fprs
 
-    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
+    def __call__(self, weight_RH: Weights, weight_RG: Weights) -> Float:
+        return np.stack([*map(self._of_resample, weight_RH, weight_RG)])
+
+    def _of_resample(self, weight_H: Weights, weight_G: Weights) -> Float:
         weight_P = np.outer(weight_H, weight_G).ravel()
         fit = fit_gaussians(self._phi_h0_P, self._phi_h1_P, weight_P)
         if not fit.proper:  # a resample of one head alone
@@ -310,9 +313,10 @@ class _AtThresholds:
         self._success_HGS = (min_mse_h0_HG[..., None] <= thresholds_S).astype(np.float64)
         self.defined = np.ones(len(thresholds_S), dtype=bool)
 
-    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
-        per_group_GS = np.tensordot(weight_H, self._success_HGS, axes=1)
-        return weight_G @ per_group_GS / (weight_H.sum() * weight_G.sum())
+    def __call__(self, weight_RH: Weights, weight_RG: Weights) -> Float:
+        per_group_RGS = np.tensordot(weight_RH, self._success_HGS, axes=1)
+        found_RS = np.einsum("rg,rgs->rs", weight_RG, per_group_RGS)
+        return found_RS / (weight_RH.sum(axis=1) * weight_RG.sum(axis=1))[:, None]
 
 
 @dataclass(frozen=True)
@@ -321,8 +325,8 @@ class _OverHeads:
 
     measure: Measure
 
-    def __call__(self, weight_H: Weights, weight_G: Weights) -> Float:
-        return self.measure(weight_H, np.ones_like(weight_G))
+    def __call__(self, weight_RH: Weights, weight_RG: Weights) -> Float:
+        return self.measure(weight_RH, np.ones_like(weight_RG))
 
     @property
     def defined(self) -> NDArray[np.bool_]:

@@ -1,12 +1,14 @@
 """Statistics of rankings under resampling: sort once, then only count anew.
 
 A resample is a weight for each model and for each example, how often it was drawn. What has to be
-sorted does not depend on the weights, so a replicate takes a few passes over integers.
+sorted does not depend on the weights, so a replicate takes a few passes over integers. Many
+replicates are counted in one pass: of small pools, the calls would take longer than the counting.
 
 Legend: M models, N examples, P members and Q non-members of one ranking, S statistics (AUC, then
 one TPR per FPR), T cells of a ranking, J measures, R replicates.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,13 +23,14 @@ Index = NDArray[np.intp]
 Weights = NDArray[np.integer]
 
 _CELLS = 4096
+_WEIGHTS_AT_ONCE = 2**16  # of examples: they and what is counted of them fit a core's cache
 
 
 class Measure(Protocol):
     """Something that is computed of weighted models and examples."""
 
-    def __call__(self, weight_M: Weights, weight_N: Weights) -> Float:
-        """Statistics (S,) of one resample; NaN without members or without non-members."""
+    def __call__(self, weight_RM: Weights, weight_RN: Weights) -> Float:
+        """Statistics (R, S) of resamples; NaN without members or without non-members."""
 
     @property
     def defined(self) -> NDArray[np.bool_]:
@@ -68,11 +71,13 @@ class Pooled:
         self._ranking = _rank(scores_MN, member_MN, nonmember_MN, range(len(scores_MN)))
         self._fprs = fprs
 
-    def __call__(self, weight_M: Weights, weight_N: Weights) -> Float:
-        """Statistics (S,) of one resample."""
+    def __call__(self, weight_RM: Weights, weight_RN: Weights) -> Float:
+        """Statistics (R, S) of resamples."""
         of = self._ranking
-        found = _summed(weight_M.take(of.model_P) * weight_N.take(of.example_P))
-        false = _summed(weight_M.take(of.model_Q) * weight_N.take(of.example_Q))
+        found, false = (
+            _summed(weight_RM.take(models, axis=1) * weight_RN.take(examples, axis=1))
+            for models, examples in ((of.model_P, of.example_P), (of.model_Q, of.example_Q))
+        )
         return _statistics(of, found, false, self._fprs)
 
     @property
@@ -120,20 +125,25 @@ class MeanAndPooled:
             np.append(0, counts_MT.sum(axis=0)) for counts_MT in (self._reached_MT, self._false_MT)
         )
 
-    def __call__(self, weight_M: Weights, weight_N: Weights) -> Float:
-        """Statistics of one resample, (2S,): the means, then those of one ranking."""
-        total_S = np.zeros(1 + len(self._fprs))
-        reached_T, false_T = np.zeros((2, len(self._members_T)), dtype=np.int64)
-        for model in np.flatnonzero(weight_M):
-            of, weight = self._rankings[model], int(weight_M[model])
+    def __call__(self, weight_RM: Weights, weight_RN: Weights) -> Float:
+        """Statistics of resamples, (R, 2S): the means, then those of one ranking."""
+        resamples = len(weight_RM)
+        total_RS = np.zeros((resamples, 1 + len(self._fprs)))
+        reached_RT, false_RT = np.zeros((2, resamples, len(self._members_T)), weight_RN.dtype)
+        for model, of in enumerate(self._rankings):
+            drawn = np.flatnonzero(weight_RM[:, model])
+            if not len(drawn):
+                continue
+            weight_R1, weight_of_drawn_RN = weight_RM[drawn, model, None], weight_RN[drawn]
             found, false = (
-                _summed(weight_N.take(examples)) for examples in (of.example_P, of.example_Q)
+                _summed(weight_of_drawn_RN.take(examples, axis=1))
+                for examples in (of.example_P, of.example_Q)
             )
-            total_S += weight * _statistics(of, found, false, self._fprs)
-            reached_T[1:] += weight * found.take(self._reached_MT[model])
-            false_T[1:] += weight * false.take(self._false_MT[model])
-        pooled_S = self._of_pool(reached_T, false_T, weight_M, weight_N)
-        return np.append(total_S / weight_M.sum(), pooled_S)
+            total_RS[drawn] += weight_R1 * _statistics(of, found, false, self._fprs)
+            reached_RT[drawn, 1:] += weight_R1 * found.take(self._reached_MT[model], axis=1)
+            false_RT[drawn, 1:] += weight_R1 * false.take(self._false_MT[model], axis=1)
+        pooled_RS = np.stack([*map(self._of_pool, reached_RT, false_RT, weight_RM, weight_RN)])
+        return np.hstack([total_RS / weight_RM.sum(axis=1, keepdims=True), pooled_RS])
 
     def _of_pool(
         self, reached_T: Weights, false_T: Weights, weight_M: Weights, weight_N: Weights
@@ -196,11 +206,12 @@ def resample(
     """
     defined_JS = np.array([measure.defined for measure in measures])
     ones = tuple(np.ones(size, dtype=_weight_type(shape, group_N)) for size in shape)
-    values = [
-        [measure(*weights) for measure in measures]
-        for weights in (ones, *draw_weights(shape, replicates, seed, group_N))
-    ]
-    value_RJS = np.where(defined_JS, np.array(values), np.nan)
+    drawn = itertools.chain([ones], draw_weights(shape, replicates, seed, group_N))
+    values = []
+    while some := list(itertools.islice(drawn, max(1, _WEIGHTS_AT_ONCE // shape[1]))):
+        weights = [np.stack(each) for each in zip(*some, strict=True)]
+        values.append(np.stack([measure(*weights) for measure in measures], axis=1))
+    value_RJS = np.where(defined_JS, np.concatenate(values), np.nan)
     return value_RJS[0], value_RJS[1:]
 
 
@@ -267,34 +278,45 @@ def _rank(
     return _Ranking(model_P, example_P, model_Q, example_Q, above_Q, tied, reached_Q[tied])
 
 
-def _summed(weights: Weights) -> Weights:
-    """Sums of the first k weights, for k = 0 and up."""
-    sums = np.zeros(len(weights) + 1, weights.dtype)
-    np.cumsum(weights, dtype=weights.dtype, out=sums[1:])
+def _summed(weight_RK: Weights) -> Weights:
+    """Sums of the first k weights (R, K + 1), for k = 0 and up."""
+    sums = np.zeros((len(weight_RK), weight_RK.shape[1] + 1), weight_RK.dtype)
+    np.cumsum(weight_RK, axis=1, dtype=weight_RK.dtype, out=sums[:, 1:])
     return sums
 
 
 def _statistics(of: _Ranking, found: Weights, false: Weights, fprs: Sequence[float]) -> Float:
-    """AUC and TPRs (S,) of one ranking, from sums of the weights of its pairs.
+    """AUC and TPRs (R, S) of one ranking, from sums of the weights of its pairs.
 
     Args:
         of: the ranking.
-        found: weight of the k highest members, k from 0 to P.
-        false: weight of the k highest non-members, k from 0 to Q.
+        found: (R, P + 1), weight of the k highest members, k from 0 to P.
+        false: (R, Q + 1), weight of the k highest non-members, k from 0 to Q.
         fprs: False-positive rates.
     """
-    members, nonmembers = int(found[-1]), int(false[-1])
-    if not members or not nonmembers:
-        return np.full(1 + len(fprs), np.nan)
-    above_Q, weight_Q = found.take(of.above_Q), np.diff(false)
-    beside = found.take(of.reached) - above_Q.take(of.tied)
-    # Not `@`, which is slow for integers. Twice the wins, so that ties stay whole.
-    doubled = 2 * np.einsum("q,q->", weight_Q, above_Q, dtype=np.int64)
-    doubled += np.einsum("q,q->", weight_Q.take(of.tied), beside, dtype=np.int64)
-    auc = doubled / (2 * members * nonmembers)
+    members_R, nonmembers_R = found[:, -1].astype(np.int64), false[:, -1].astype(np.int64)
+    above_RQ, weight_RQ = found.take(of.above_Q, axis=1), np.diff(false)
+    beside = found.take(of.reached, axis=1) - above_RQ.take(of.tied, axis=1)
+    # Twice the wins, so that ties stay whole.
+    doubled_R = 2 * np.einsum("rq,rq->r", weight_RQ, above_RQ, dtype=np.int64)
+    doubled_R += np.einsum("rq,rq->r", weight_RQ.take(of.tied, axis=1), beside, dtype=np.int64)
     # The first non-member that is one too many closes the list: members strictly above it
     # are found, those that tie with it are not. Where there is none, all are found.
-    allowed = np.array([allowed_false_positives(fpr, nonmembers) for fpr in fprs], false.dtype)
-    closing = np.searchsorted(false[1:], allowed, side="right").tolist()
-    reached = [above_Q[q] if q < len(above_Q) else members for q in closing]
-    return np.append(auc, np.array(reached) / members)
+    allowed_FR = allowed_false_positives(np.reshape(fprs, (-1, 1)), nonmembers_R)
+    closing_FR = _first_above(false[:, 1:], allowed_FR)
+    above_RQ = np.hstack([above_RQ, found[:, -1:]])
+    reached_FR = above_RQ[np.arange(len(found)), closing_FR]
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        value_SR = np.stack([doubled_R / (2 * members_R * nonmembers_R), *reached_FR / members_R])
+    value_SR[:, (members_R == 0) | (nonmembers_R == 0)] = np.nan
+    return value_SR.T
+
+
+def _first_above(rising_RQ: Weights, limit_FR: Weights) -> Index:
+    """Where (F, R) each row first exceeds its limits; Q where it does not."""
+    resamples, size = rising_RQ.shape
+    # One rising sequence of all rows, so that one search finds all.
+    apart_R = np.arange(resamples) * (int(rising_RQ.max()) + 1)
+    flat = (rising_RQ + apart_R[:, None]).ravel()
+    found_FR = np.searchsorted(flat, limit_FR + apart_R, side="right")
+    return found_FR - np.arange(resamples) * size
