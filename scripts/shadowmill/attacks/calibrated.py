@@ -7,6 +7,8 @@ with all others but its complement as its shadows.
 Legend: M shadow models, T targets, N examples, Z population examples.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +21,12 @@ from shadowmill.attacks.loss import cross_entropy
 from shadowmill.attacks.sides import compare, removal, side_quantile
 
 Float = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 LARGEST_LOSS = 1000.0
 """Where the distribution of Attack-R ends, nats; the value of its authors' code."""
+
+_PAIRS_AT_ONCE = 2**18  # of targets and examples: some megabytes
 
 YE_LEVEL = 1e-4
 """The quantile of the OUT losses that the curvature study takes for Ye et al.'s threshold."""
@@ -92,15 +97,19 @@ def attack_r(shadows: ScoreBank, targets: ScoreBank | None) -> Float:
     if targets is None:
         asking_TN = shadow_loss_MN
         removed = removal(shadows.nonmember_MN, shadows.complement_M)
-        lost_TN = np.where(removed.gone_MN, removed.of(shadow_loss_MN[None])[0], np.nan)
+        lost_TN = np.where(removed.gone_MN, removed.of(shadow_loss_MN[None])[0], np.inf)
     else:
         asking_TN = np.minimum(cross_entropy(targets.phi_MNA), LARGEST_LOSS)
-        lost_TN = np.full(asking_TN.shape, np.nan)
+        lost_TN = np.full(asking_TN.shape, np.inf)
+    ends_MN = np.where(shadows.nonmember_MN, shadow_loss_MN, np.inf)
+    knots_KN = np.sort(
+        np.pad(ends_MN, ((1, 1), (0, 0)), constant_values=((0, LARGEST_LOSS), (0, 0))), axis=0
+    )
     score_TN = np.empty(asking_TN.shape)
-    for example, out_M in enumerate(shadows.nonmember_MN.T):
-        knots = np.concatenate([[0.0], shadow_loss_MN[out_M, example], [LARGEST_LOSS]])
-        height_T = _height(np.sort(knots), asking_TN[:, example], lost_TN[:, example])
-        score_TN[:, example] = 1 - height_T
+    step = max(1, _PAIRS_AT_ONCE // len(asking_TN))
+    for start in range(0, asking_TN.shape[1], step):
+        some = np.s_[:, start : start + step]
+        score_TN[some] = 1 - _height(knots_KN[some], asking_TN[some], lost_TN[some])
     return score_TN
 
 
@@ -178,23 +187,34 @@ def _mean_gap(shadows: ScoreBank, side_MN: NDArray[np.bool_], targets: ScoreBank
     return -compare(value_1MN, side_MN, asking_1TN, shadows.complement_M).deviation_ATN[0]
 
 
-def _height(knots: Float, loss_T: Float, lost_T: Float) -> Float:
-    """Height at some losses of the line through (knots[k], k / last k).
+def _height(knots_KN: Float, loss_TN: Float, lost_TN: Float) -> Float:
+    """Height at some losses of the line through (knot k, k / last k) of each example.
 
-    Of the knots the one at `lost_T` is taken out first, unless that is NaN.
+    Args:
+        knots_KN: rising, then perhaps infinity, which is no knot.
+        loss_TN: where.
+        lost_TN: the knot that is taken out first; infinity for none.
     """
-    below_T = knots.searchsorted(loss_T, "left") - (lost_T < loss_T)
-    above_T = knots.searchsorted(loss_T, "right") - (lost_T <= loss_T)
-    last_T = len(knots) - 1 - ~np.isnan(lost_T)
-    rank_T = knots.searchsorted(lost_T)  # of NaN behind all knots
 
-    def knot(index_T: NDArray[np.intp]) -> Float:
-        return knots[index_T + (index_T >= rank_T)]
+    def count(is_lower: Callable[[Float, Float], NDArray[np.bool_]], of_TN: Float) -> Index:
+        total_TN = np.zeros(of_TN.shape, np.intp)
+        for knot_N in knots_KN:
+            total_TN += is_lower(knot_N, of_TN)
+        return total_TN
 
-    low_T, high_T = knot(np.maximum(below_T - 1, 0)), knot(np.minimum(above_T, last_T))
-    equal_T = above_T - below_T
-    gap_T = np.where(equal_T > 0, 1, high_T - low_T)
-    position_T = np.where(
-        equal_T > 0, below_T + (equal_T - 1) / 2, below_T - 1 + (loss_T - low_T) / gap_T
+    def knot(index_TN: Index) -> Float:
+        return np.take_along_axis(knots_KN, index_TN + (index_TN >= rank_TN), axis=0)
+
+    below_TN = count(np.less, loss_TN) - (lost_TN < loss_TN)
+    above_TN = count(np.less_equal, loss_TN) - (lost_TN <= loss_TN)
+    rank_TN = count(np.less, lost_TN)
+    last_TN = np.isfinite(knots_KN).sum(axis=0) - 1 - np.isfinite(lost_TN)
+    low_TN, high_TN = knot(np.maximum(below_TN - 1, 0)), knot(np.minimum(above_TN, last_TN))
+    equal_TN = above_TN - below_TN
+    gap_TN = np.where(equal_TN > 0, 1, high_TN - low_TN)
+    position_TN = np.where(
+        equal_TN > 0,
+        below_TN + (equal_TN - 1) / 2,
+        below_TN - 1 + (loss_TN - low_TN) / gap_TN,
     )
-    return position_T / last_T
+    return position_TN / last_TN

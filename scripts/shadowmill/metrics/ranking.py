@@ -38,10 +38,12 @@ def auc(scores: Scores, member: Labels) -> float:
     Raises:
         ValueError: see ``roc_curve``.
     """
-    _, tp_V, fp_V = _vertices(scores, member)
-    # Twice U, an integer: each non-member beats-or-ties against the members above and beside it.
-    doubled = np.sum(np.diff(fp_V) * (tp_V[1:] + tp_V[:-1]))
-    return float(doubled / (2 * tp_V[-1] * fp_V[-1]))
+    require_ranking(scores, member)
+    members, nonmembers = np.sort(scores[member]), np.sort(scores[~member])
+    # Twice the pairs that a member does not win, an integer: ties are counted once.
+    lost = sum(int(members.searchsorted(nonmembers, side).sum()) for side in ("left", "right"))
+    pairs = len(members) * len(nonmembers)
+    return (2 * pairs - lost) / (2 * pairs)
 
 
 def roc_curve(scores: Scores, member: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
