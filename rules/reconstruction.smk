@@ -6,6 +6,7 @@
 #          examples, and from weights of no head; a membership attack on the same heads
 #
 # Backbones and features do not belong to one study: all that name them share them.
+# The reconstructor and what it waits for go first: they are the longest path, one after the other.
 
 
 rule backbone:
@@ -17,6 +18,7 @@ rule backbone:
         "results/backbones/{backbone}/model.safetensors",
     log:
         "results/logs/backbones/{backbone}/backbone.log",
+    priority: 2
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -40,6 +42,7 @@ rule deep_features:
         "results/backbones/{backbone}/features/{dataset}.h5",
     log:
         "results/logs/backbones/{backbone}/features-{dataset}.log",
+    priority: 2
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -59,6 +62,7 @@ rule train_heads:
         f"{SETTING}/heads/{{shard}}.h5",
     log:
         f"{SETTING_LOGS}/heads-{{shard}}.log",
+    priority: 2
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -77,6 +81,7 @@ rule weight_statistics:
         f"{SETTING}/weight_statistics.h5",
     log:
         f"{SETTING_LOGS}/weight_statistics.log",
+    priority: 2
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -99,6 +104,7 @@ rule train_reconstructor:
         curve=f"{SETTING}/learning_curve.csv",
     log:
         f"{SETTING_LOGS}/train_reconstructor.log",
+    priority: 2
     conda:
         "../envs/shadowmill.yaml"
     params:

@@ -3,6 +3,8 @@
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/models/{model}.safetensors
 # Steps:   train a target alone; train a block of shadows in one job
 #
+# Models are trained before what is ready beside them: all else waits for them.
+#
 # Data sets are ancient(): preparing one again does not retrain, other examples do, by their digest.
 # The trainer's code is tracked by TRAINING_VERSION, not by its text; the code that builds the network
 # by its digest, as it is part of what a model is.
@@ -40,6 +42,7 @@ rule train_target:
         models_output([f"{CELL}/models/{{target}}.safetensors"]),
     log:
         f"{LOGS}/train-{{target}}.log",
+    priority: 1
     conda:
         "../envs/shadowmill.yaml"
     params:
@@ -75,6 +78,7 @@ for size in sorted({study.models_per_job for study in STUDIES.values()}):
             f"{LOGS}/train-shadow-{{shadow_block}}.log",
         wildcard_constraints:
             study=any_of(s.name for s in STUDIES.values() if s.models_per_job == size),
+        priority: 1
         conda:
             "../envs/shadowmill.yaml"
         params:
