@@ -26,6 +26,7 @@ rule all:
 
 include: "rules/data.smk"
 include: "rules/training.smk"
+include: "rules/imports.smk"
 include: "rules/scores.smk"
 include: "rules/attacks.smk"
 include: "rules/tables.smk"

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -23,8 +24,9 @@ from shadowmill.attacks import ATTACKS, NETWORK_ATTACKS
 from shadowmill.config import load, require_free_names
 from shadowmill.config.written import require_text
 from shadowmill.errors import ShadowmillError
+from shadowmill.imports import IMPORTS_VERSION
 from shadowmill.names import Cell, shadow_names
-from shadowmill.provenance import digest
+from shadowmill.provenance import digest, file_digest
 from shadowmill.scores import SCORES_VERSION
 from shadowmill.storage import require_writable
 from shadowmill.training import TRAINING_VERSION
@@ -88,10 +90,10 @@ wildcard_constraints:
     adversary=any_of(
         {"adaptive", *(a for s in STUDIES.values() for a in s.adversaries)}
     ),
-    target=r"target-\d+(-\d+)?",
+    target=r"target-[a-z0-9_]+(-\d+)?",
     shadow_block=r"\d\d+",
     checked=r"[0-9a-f]+",
-    block=r"target-\d+(-\d+)?|shadow-\d\d+",
+    block=r"target-[a-z0-9_]+(-\d+)?|shadow-\d\d+",
 
 
 def study_of(wildcards):
@@ -134,9 +136,16 @@ def network_facts(wildcards):
 def files_of_models(wildcards, block, variant=None):
     """Model files of a block, of a job's own configuration or of another variant."""
     cell = cell_of(wildcards)
-    folder = CELL.format(**cell | {"variant": variant or cell["variant"]})
-    names = study_of(wildcards).models(block)
-    return [f"{folder}/models/{name}.safetensors" for name in names]
+    cell |= {"variant": variant or cell["variant"]}
+    study = study_of(wildcards)
+    return [model_file(study, cell, name) for name in study.models(block)]
+
+
+def model_file(study, cell, name):
+    """File of a model, which is trained here or brought in."""
+    is_imported = study.imported(cell["variant"], name)
+    folder = "imported" if is_imported else "models"
+    return f"{CELL.format(**cell)}/{folder}/{name}.safetensors"
 
 
 def initial_models(block):
@@ -179,9 +188,11 @@ def shadow_scores(wildcards):
 
 
 def who_attacks(wildcards):
-    """The adversary, or that shadows are another study's, and tell nothing of each other here."""
-    is_shared = study_of(wildcards).shadows and wildcards.adversary == "adaptive"
-    return "shared" if is_shared else wildcards.adversary
+    """The adversary, or that the targets, not the shadows, are what a study is about."""
+    study = study_of(wildcards)
+    if wildcards.adversary != "adaptive":
+        return wildcards.adversary
+    return "shared" if study.shadows else "imported" if study.given else "adaptive"
 
 
 def adversary_scores(wildcards, adversary=None):
@@ -289,10 +300,16 @@ def roles_data(wildcards):
     return [] if known else [ancient(f"results/data/{wildcards.dataset}.h5")]
 
 
-def roles_inputs(wildcards):
-    """What roles depend on: sizes that only the data know, and an order of the examples."""
+def roles_order(wildcards):
+    """The file of an order of the examples, if roles depend on one."""
     order = order_file(wildcards)
-    return roles_data(wildcards) + ([order] if order else [])
+    return [order] if order else []
+
+
+def given_lists(wildcards):
+    """The user's lists of what finished models were trained on, and of what they never saw."""
+    given = study_of(wildcards).given.values()
+    return [ancient(path) for lists in given for path in lists.values()]
 
 
 def estimator_of(wildcards):
@@ -303,7 +320,7 @@ def estimator_of(wildcards):
 def model_files(study):
     """All model files of a study."""
     return [
-        f"results/{cell.folder}/models/{name}.safetensors"
+        model_file(study, asdict(cell), name)
         for cell in study.cells
         for block in study.blocks(cell.variant)
         for name in study.models(block)

@@ -56,7 +56,9 @@ if PREPARED:
 rule roles:
     """Draw who trains on what, for the models of a block."""
     input:
-        roles_inputs,
+        data=roles_data,
+        order=roles_order,
+        lists=given_lists,
     output:
         "results/{study}/{dataset}/roles/{block}.h5",
     log:
@@ -72,6 +74,9 @@ rule roles:
         protocol=lambda wildcards: study_of(wildcards).protocol,
         validation=lambda wildcards: study_of(wildcards).validation,
         order=order_file,
+        given=lambda wildcards: study_of(wildcards).given,
+        # Lists that are touched redraw nothing: all would be trained again.
+        lists=lambda wildcards: [file_digest(path) for path in given_lists(wildcards)],
         examples=lambda wildcards: (
             examples_of(wildcards) if roles_data(wildcards) else None
         ),

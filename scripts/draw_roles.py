@@ -3,14 +3,22 @@
 from shadowmill.jobs import job
 
 with job(snakemake.log[0], snakemake.input):
-    from shadowmill.data.store import groups, num_examples
+    from shadowmill.data.store import groups, ids, num_examples
     from shadowmill.roles import draw
+    from shadowmill.roles.given import read_given
 
     params, number = snakemake.params, snakemake.params.num_examples
-    found = None
+    found, given = None, None
     if number is None:
-        number = num_examples(snakemake.input[0], params.protocol)
-        found = groups(snakemake.input[0], number)
+        data = snakemake.input.data[0]
+        number = num_examples(data, params.protocol)
+        if params.given:
+            whole = num_examples(data, "disjoint")
+            belonging = groups(data, whole)
+            given, number = read_given(
+                params.given, number, whole, ids(data), belonging and belonging[1]
+            )
+        found = groups(data, number)
     draw(
         snakemake.output[0],
         models=params.model_keys,
@@ -20,4 +28,5 @@ with job(snakemake.log[0], snakemake.input):
         protocol=params.protocol,
         validation=params.validation,
         order_path=params.order,
+        given=given,
     )

@@ -18,6 +18,10 @@ _PACKAGE_FOLDER = Path(__file__).parent
 _LIBRARIES = ("numpy", "scipy", "h5py", "torch", "torchvision", "safetensors", "snakemake")
 
 
+IMPORTED = "imported"
+"""In place of the precision of training, of a model that was trained elsewhere."""
+
+
 def digest(value: Any) -> str:
     """Short hexadecimal digest of anything JSON-serialisable; independent of the order of keys."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
@@ -57,6 +61,12 @@ def array_digest(array: Any) -> str:
     content = ArrayDigest(array.dtype, array.shape)
     content.update(array)
     return content.hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Short hexadecimal digest of the content of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 @cache

@@ -35,6 +35,7 @@ def test_defaults_of_a_study(raw, read):
         "validation": 0,
         "seed": 0,
         "adversaries": ["adaptive"],
+        "imports": {},
         "unhealthy_shadows": "keep",
         "pruning": {},
         "defenses": {

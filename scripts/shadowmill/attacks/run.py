@@ -112,8 +112,9 @@ def run_attack(
         shadow_scores: score files of the shadows.
         target_training: settings with which the configuration has the targets trained.
         shadow_training: and the shadows.
-        adversary: `adaptive`; who trained the shadows otherwise, `non_adaptive` or `original`; or
-            `shared` if the shadows are those of another study, whose targets are made otherwise.
+        adversary: `adaptive`; who trained the shadows otherwise, `non_adaptive` or `original`;
+            `shared` if the shadows are those of another study, whose targets are made otherwise; or
+            `imported` if targets are finished models of the user's own, which the shadows imitate.
         drop_unhealthy: whether shadows that did not converge are left out.
         data_path: the prepared data set, for attacks that need the examples themselves.
         groups_path: the prepared data set, where it may have groups.
@@ -256,7 +257,8 @@ def _check_name(path: str, found: Mapping[str, Any]) -> None:
         found: `attack` and `adversary`, if the file says them.
     """
     folder, attack = Path(path).parent.name, Path(path).stem
-    whose = {"shared": "adaptive"}.get(found.get("adversary"), found.get("adversary"))
+    says = found.get("adversary")
+    whose = "adaptive" if says in ("shared", "imported") else says
     if found and (whose != folder or found["attack"] != attack):
         raise ArtefactError(
             f"{path}: it holds the attack {found['attack']}, {found['adversary']}. It was copied "

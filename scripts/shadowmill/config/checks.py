@@ -10,6 +10,7 @@ from shadowmill.architectures.own import rows as network_rows
 from shadowmill.attacks import ATTACKS
 from shadowmill.config.dataset_checks import dataset_faults, group_faults
 from shadowmill.config.fit import fit_faults, pruning_faults
+from shadowmill.config.import_checks import import_faults
 from shadowmill.config.messages import suggestion, unknown
 from shadowmill.config.network_checks import network_faults
 from shadowmill.config.reconstruction_checks import backbone_faults, reconstruction_faults
@@ -61,6 +62,7 @@ def sense_faults(raw: Mapping[str, Any]) -> Iterator[str]:
             *_variant_faults(key, study),
             *pruning_faults(key, study),
             *_protocol_faults(key, study),
+            *import_faults(key, study),
             *shadow_faults(f"{key}.shadows", name, studies),
             *order_faults(f"{key}.subsets.scores", name, studies),
         ]
@@ -128,7 +130,7 @@ def _name_faults(key: str, study: Mapping[str, Any], raw: Mapping[str, Any]) -> 
             if name not in known:
                 yield f"{key}.{part}[{index}]: {unknown(kind, name, known)}"
     for part in (*tables, "variants", "target_seeds"):
-        for index, name in enumerate(study[part]):
+        for index, name in enumerate(study.get(part, ())):
             if name in study[part][:index]:
                 yield f"{key}.{part}[{index}]: {name} is listed twice"
     for part in ("recipe", "fine_tune"):

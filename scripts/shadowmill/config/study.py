@@ -1,7 +1,7 @@
 """Typed view of a validated configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,7 @@ class Study:
     fine_tune: Mapping[str, Any] | None = None
     subsets: Mapping[str, Any] | None = None
     shadows: str | None = None
+    imports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -119,7 +120,22 @@ class Study:
                 for seed in self.target_seeds
                 for size in self.subsets["sizes"]
             }
-        return {f"target-{seed}": ["target", seed] for seed in self.target_seeds}
+        seeds = {f"target-{seed}": ["target", seed] for seed in self.target_seeds}
+        return seeds | {f"target-{name}": ["given", name] for name in self.given}
+
+    @cached_property
+    def given(self) -> dict[str, dict[str, str]]:
+        """Name of each imported target to the files that list its members and what it never saw."""
+        return {
+            name: {key: model[key] for key in ("members", "held_out") if key in model}
+            for of_variant in self.imports.values()
+            for name, model in of_variant["targets"].items()
+        }
+
+    def imported(self, variant: str, model: str) -> Mapping[str, Any] | None:
+        """What is said of a target of a variant that is brought in; None if it is trained here."""
+        models = self.imports.get(variant, {}).get("targets", {})
+        return models.get(model.removeprefix("target-"))
 
     def blocks(self, variant: str) -> tuple[str, ...]:
         """Names of all blocks that are trained of a variant, targets first."""
@@ -173,8 +189,10 @@ class Study:
         return private and self.defenses["dp_sgd"]["strength"] == "epsilon"
 
     def num_examples(self, dataset: str) -> int | None:
-        """Size of the pool; None where only the user's files know it."""
+        """Number of examples that roles are for; None where only the user's files know it."""
         row = self.datasets[dataset]
+        if self.given:
+            return None
         if row.pool_size is None or self.protocol == "half":
             return row.pool_size
         return row.pool_size + row.test_size

@@ -92,5 +92,5 @@ def _study(
     for key, table in (("datasets", datasets), ("architectures", networks)):
         settings[key] = {name: table[name] for name in settings[key]}
     for key in ("target_seeds", "adversaries", "attacks"):
-        settings[key] = tuple(settings[key])
+        settings[key] = tuple(settings.get(key, ()))
     return Study(name=study, **settings)

@@ -1,9 +1,9 @@
 """Data sets as files of the workflow: results/data/{name}.h5."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -65,6 +65,24 @@ class Data:
     def title_of(self, example: int) -> str:
         """What the user calls an example, or its number."""
         return f"no. {example}" if self.ids is None else str(self.ids[example])
+
+    def normalised_by(self, moments: Mapping[str, Sequence[float]]) -> "Data":
+        """The same data for a network whose inputs were normalised in another way.
+
+        Args:
+            moments: `mean` and `std`, a number for each channel or feature; empty for those here.
+
+        Raises:
+            DataError: there are more or fewer numbers.
+        """
+        for name, values in moments.items():
+            expected = getattr(self, name).shape
+            if (len(values),) != expected:
+                raise DataError(
+                    f"{self.name}: {len(values)} numbers for {name}, expected {expected[0]}, one "
+                    f"for each {'channel' if self.kind == 'image' else 'feature'}."
+                )
+        return replace(self, **{name: np.array(v, np.float64) for name, v in moments.items()})
 
     @property
     def num_classes(self) -> int:
@@ -270,6 +288,17 @@ def groups(path: str | Path, num_examples: int) -> tuple[np.ndarray, np.ndarray]
     if found is None:
         return None
     return np.unique(found[:num_examples].astype(str), return_inverse=True)
+
+
+def ids(path: str | Path) -> np.ndarray | None:
+    """What the user calls each example, (N,) text; None if they have no names.
+
+    Raises:
+        ArtefactError: the file is missing or damaged, or another data set's.
+    """
+    with opened(path) as file:
+        found = file.get("ids")
+    return None if found is None else found.astype(str)
 
 
 @contextmanager

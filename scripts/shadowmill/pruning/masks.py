@@ -196,6 +196,28 @@ def masked(weight: Tensor, mask: Tensor, feedback: bool) -> Tensor:
     return weight + (sparse - weight).detach() if feedback else sparse
 
 
+def masks_of_zeros(
+    state: Mapping[str, Tensor], pruning: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], float]:
+    """Take the weights of a model that are zero for pruned ones.
+
+    Args:
+        state: name to tensor, parameters and buffers of one model (no axis E).
+        pruning: `sparsity` and, unless that is 0, `criterion`.
+
+    Returns:
+        masks: name to bool tensor, of the weights that the criterion prunes and their companions.
+        sparsity: the share of these weights that are zero.
+    """
+    if not pruning["sparsity"]:
+        return {}, 0.0
+    companions = _companions(state, _rule(pruning["criterion"], pruning.get("layers")))
+    names = [*companions, *(other for others in companions.values() for other in others)]
+    masks = {name: state[name] != 0 for name in names}
+    total = sum(masks[name].numel() for name in companions)
+    return masks, 1 - sum(int(masks[name].sum()) for name in companions) / total
+
+
 def check_masks(
     state: Mapping[str, Tensor],
     masks: Mapping[str, Tensor],

@@ -73,6 +73,30 @@ class RoleMatrix:
     epoch_size: int
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a finished model was trained on.
+
+    Attributes:
+        members: (m,) int64 indices.
+        held_out: (h,) int64 indices of what it never saw and is compared with.
+    """
+
+    members: np.ndarray
+    held_out: np.ndarray
+
+    def digest(self) -> str:
+        """Of both lists."""
+        return array_digest(self.members) + array_digest(self.held_out)
+
+    def row(self, num_examples: int) -> np.ndarray:
+        """(N,) int8 roles."""
+        row_N = np.full(num_examples, UNUSED, dtype=np.int8)
+        row_N[self.held_out] = NON_MEMBER
+        row_N[self.members] = MEMBER
+        return row_N
+
+
 _FEWEST_GROUPS = 4
 
 _ROW = {
@@ -91,14 +115,15 @@ def draw(
     validation: float = 0.0,
     order_path: str | Path | None = None,
     group_N: np.ndarray | None = None,
+    given: Mapping[str, "Given"] | None = None,
 ) -> None:
     """Draw the roles of a block of models and save them.
 
     Args:
         path: HDF5 file to write.
         models: name of each model to what its members are drawn from: `("target", its seed)`,
-            `("shadow", its index)`, or `("prefix", its seed, number of members)` for targets on
-            prefixes, whose members do not depend on the model's seed.
+            `("shadow", its index)`, `("prefix", its seed, number of members)` for targets on
+            prefixes, whose members do not depend on the model's seed, or `("given", its name)`.
         num_examples: N, over which roles are defined.
         seed: of the study.
         protocol: `half` or `disjoint`; prefixes are a protocol of their own.
@@ -109,6 +134,8 @@ def draw(
             by index; without it, of `random_order`.
         group_N: (N,) integer from 0, which examples have the same role in each model: all is drawn
             among groups then. Not for prefixes.
+        given: what finished models were trained on and what they never saw, by their names. Their
+            examples are then the pool: all others are drawn among them. With the protocol `half`.
 
     Raises:
         ConfigError: a prefix that is longer than the pool allows, or of groups.
@@ -142,6 +169,9 @@ def draw(
             settings["order_digest"] = array_digest(scores_N)
             order_N = score_order(scores_N)
         rows = [prefix(size, order_N) for _, _, size in models.values()]
+    elif given:
+        settings["given"] = {name: each.digest() for name, each in given.items()}
+        rows = [_row_in_pool(key, num_examples, seed, given, group_N) for key in models.values()]
     else:
         kinds, units = _ROW[protocol], _units(num_examples, group_N)
         rows = [kinds[kind](number, units, seed) for kind, number in models.values()]
@@ -155,14 +185,35 @@ def draw(
     )
     if group_N is not None:
         settings["groups_digest"] = array_digest(group_N)
-        roles_MN = roles_MN[:, group_N]
-    epoch_size = _epoch_size(protocol, roles_MN, group_N is not None)
+        roles_MN = roles_MN if given else roles_MN[:, group_N]
+    kinds = {kind for kind, *_ in models.values()}
+    epoch_size = _epoch_size("given" if "given" in kinds else protocol, roles_MN, group_N)
     storage.write_hdf5(
         path,
         {"roles": roles_MN, "models": list(models)},
         provenance(settings, time.monotonic() - start, roles_digest=array_digest(roles_MN)),
         epoch_size=epoch_size,
     )
+
+
+def _row_in_pool(
+    key: Sequence[str | int],
+    num_examples: int,
+    seed: int,
+    given: Mapping[str, Given],
+    group_N: np.ndarray | None,
+) -> np.ndarray:
+    """Roles (N,) of one model where the pool is what finished models bring along."""
+    kind, number = key
+    if kind == "given":
+        return given[number].row(num_examples)
+    parts = [part for each in given.values() for part in (each.members, each.held_out)]
+    pool_P = np.unique(np.concatenate(parts))
+    group_P = None if group_N is None else np.unique(group_N[pool_P], return_inverse=True)[1]
+    row_P = _ROW["half"][kind](number, _units(len(pool_P), group_P), seed)
+    row_N = np.full(num_examples, UNUSED, dtype=np.int8)
+    row_N[pool_P] = row_P if group_P is None else row_P[group_P]
+    return row_N
 
 
 def _units(num_examples: int, group_N: np.ndarray | None) -> int:
@@ -180,10 +231,10 @@ def _units(num_examples: int, group_N: np.ndarray | None) -> int:
     return units
 
 
-def _epoch_size(protocol: str, roles_MN: np.ndarray, has_groups: bool) -> int:
+def _epoch_size(protocol: str, roles_MN: np.ndarray, group_N: np.ndarray | None) -> int:
     if protocol == "half":
-        return roles_MN.shape[1] // 2
-    if has_groups:  # of any size: as many as on average
+        return int((roles_MN[0] != UNUSED).sum()) // 2
+    if protocol == "disjoint" and group_N is not None:  # of any size: as many as on average
         return max(1, 9 * int((roles_MN[0] != UNUSED).sum()) // 20)
     sizes = {int((row == MEMBER).sum()) for row in roles_MN}
     if len(sizes) != 1:

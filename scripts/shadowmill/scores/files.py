@@ -13,7 +13,7 @@ import numpy as np
 from shadowmill import storage
 from shadowmill.errors import ArtefactError
 from shadowmill.names import shadow_names
-from shadowmill.provenance import differing
+from shadowmill.provenance import IMPORTED, differing
 from shadowmill.roles import MEMBER, NON_MEMBER
 from shadowmill.scores.arrays import ARRAYS
 
@@ -128,7 +128,7 @@ def check_same_settings(
     first: str,
     expected: Mapping[str, Any],
 ) -> None:
-    """Refuse models that were not all trained in the same way.
+    """Refuse models that were not all trained in the same way, as far as is known of them.
 
     Args:
         path: the file in question.
@@ -139,7 +139,10 @@ def check_same_settings(
     Raises:
         ArtefactError: the settings differ; names the fields.
     """
-    if fields := differing(found, expected):
+    fields = differing(found, expected)
+    if IMPORTED in (found.get("precision"), expected.get("precision")):
+        fields = [name for name in fields if name != "precision"]
+    if fields:
         raise ArtefactError(
             f"{path}: its models were trained with other settings than those of {first}: "
             f"{', '.join(fields)}. Delete the older models and rerun."

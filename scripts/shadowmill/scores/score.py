@@ -83,9 +83,10 @@ def score_block(
     stacked = network.is_stacked(execution["stacking"], device.type)
     building = network.building(training)
     size = matrix.roles_MN.shape[1]
+    groups = [files] if stacked else [{path: file} for path, file in files.items()]
     scorers = [
-        _Scorer(group, building, data, size, device)
-        for group in ([files] if stacked else [{path: file} for path, file in files.items()])
+        _Scorer(group, building, data.normalised_by(_moments(group)), size, device)
+        for group in groups
     ]
     found = _joined(scorer.pool(settings) for scorer in scorers)
     _check_finite(found["phi"], [models[name] for name in matrix.models])
@@ -115,6 +116,12 @@ def score_block(
         ),
         training_settings=training_settings,
     )
+
+
+def _moments(files: Mapping[str, ModelFile]) -> Mapping[str, Any]:
+    """By which the inputs of the models of a group are normalised, if not by the data set's."""
+    first = next(iter(files.values()))
+    return first.provenance.get("imported", {}).get("moments", {})
 
 
 def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

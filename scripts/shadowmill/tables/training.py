@@ -12,7 +12,8 @@ def tabulate(cell: Cell, score_paths: list[str], output: str) -> None:
     """Write the rows of one configuration.
 
     `test_accuracy` is on the official test set, or, for data sets without one, on the pool's
-    non-members; `test_set` says which. Losses are mean cross-entropies in nats.
+    non-members; `test_set` says which. Losses are mean cross-entropies in nats. Of models that were
+    trained elsewhere, epochs and time are not known and left empty.
 
     Args:
         cell: the configuration.
@@ -24,6 +25,7 @@ def tabulate(cell: Cell, score_paths: list[str], output: str) -> None:
     # softplus(−φ) is the cross-entropy; logaddexp keeps it exact for large |φ|.
     loss_MN = np.logaddexp(0, -scores["phi"][:, :, 0].astype(np.float64))
     has_test_set = not np.isnan(scores["test_accuracy"]).any()
+    trained_here = scores["epochs"] > 0
     held_out_accuracy = _mean(scores["correct"], scores.nonmember_MN)
     held_out_loss = _mean(loss_MN, scores.nonmember_MN)
     table = pd.DataFrame(
@@ -38,8 +40,8 @@ def tabulate(cell: Cell, score_paths: list[str], output: str) -> None:
             "test_set": "official" if has_test_set else "non-members",
             "num_members": scores.member_MN.sum(axis=1),
             "achieved_sparsity": scores["sparsity"],
-            "epochs": scores["epochs"],
-            "training_seconds": scores["training_seconds"],
+            "epochs": np.where(trained_here, scores["epochs"], np.nan),
+            "training_seconds": np.where(trained_here, scores["training_seconds"], np.nan),
         }
     )
     write_csv(output, table)

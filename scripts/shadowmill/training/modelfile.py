@@ -11,7 +11,7 @@ from torch import Tensor
 from shadowmill import storage
 from shadowmill.data.store import Data
 from shadowmill.errors import ArtefactError
-from shadowmill.provenance import array_digest, differing
+from shadowmill.provenance import IMPORTED, array_digest, differing
 from shadowmill.pruning.masks import PREFIX, check_masks
 
 
@@ -44,7 +44,7 @@ def write_model(
     Raises:
         ArtefactError: the sparsity is not the one in the provenance's settings.
     """
-    check_masks(state, masks, provenance["settings"]["pruning"], str(path))
+    _check(state, masks, provenance, path)
     tensors = dict(state) | {f"{PREFIX}{name}": mask for name, mask in masks.items()}
     storage.write_tensors(path, tensors, {"provenance": provenance, "history": history})
 
@@ -60,8 +60,19 @@ def read_model(path: str | Path) -> ModelFile:
         raise ArtefactError(f"{path}: a file of this workflow, but no model. Delete it and rerun.")
     masks = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
     state = {n: t for n, t in tensors.items() if not n.startswith(PREFIX)}
-    check_masks(state, masks, metadata["provenance"]["settings"]["pruning"], str(path))
+    _check(state, masks, metadata["provenance"], path)
     return ModelFile(state, masks, metadata["provenance"], metadata["history"])
+
+
+def _check(
+    state: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    provenance: Mapping[str, Any],
+    path: str | Path,
+) -> None:
+    """Check the sparsity of a model that was trained here: others count in ways of their own."""
+    if provenance.get("precision") != IMPORTED:
+        check_masks(state, masks, provenance["settings"]["pruning"], str(path))
 
 
 def read_matching(

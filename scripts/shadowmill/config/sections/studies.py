@@ -18,6 +18,7 @@ from shadowmill.config.sections.fields import (
     Truth,
     Whole,
 )
+from shadowmill.config.sections.imports import Import
 from shadowmill.pruning import CRITERIA
 
 
@@ -124,8 +125,12 @@ class Study(Section):
     """Targets train on the first examples of a fixed order instead of on a random half."""
     seed: CountOrZero = 0
     """Of the splits and of the shadow models."""
-    target_seeds: Annotated[list[CountOrZero], NotEmpty]
-    """One audited model for each; the seed decides its part of the data and its training."""
+    imports: dict[str, Import] = Field(default_factory=dict)
+    """Variants to finished models of your own. What is not named is trained here, on the same
+    members."""
+    target_seeds: Annotated[list[CountOrZero], NotEmpty] = None
+    """One audited model for each; the seed decides its part of the data and its training. Must be
+    given where nothing is imported."""
     num_shadows: Annotated[Whole, Field(ge=2, le=4096)]
     """A multiple of models_per_job, and even unless the protocol is disjoint. A validation share
     takes some of them from attacks."""
