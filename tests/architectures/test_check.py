@@ -202,3 +202,51 @@ def test_private_training_needs_gradients_of_single_examples():
     assert tried(Spare).unused == ("spare.unused.weight", "spare.unused.bias")
     with pytest.raises(ConfigError, match=r"DP-SGD needs the gradient of each example, .*Error"):
         tried(Spare, private=True)
+
+
+class InPlace(Network):
+    """Doubles what it is given."""
+
+    def forward(self, x):
+        x *= 2
+        return super().forward(x)
+
+
+class Counting(Network):
+    """Says more with each call."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += self.training
+        return super().forward(x) * (1 + self.calls)
+
+
+class Louder(nn.Dropout):
+    """Dropout with a forward pass of its own."""
+
+    def forward(self, x):
+        return 2 * nn.functional.dropout(x, 0.9, self.training)
+
+
+def seeded():
+    torch.manual_seed(0)
+    return Network()
+
+
+ONCE = Network()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (InPlace, "it changes its inputs in place"),
+        (Counting, "though it draws no random numbers: it keeps something"),
+        (lambda: Network(before=Louder()), "before draw random numbers while training"),
+        (seeded, "its initial weights are the same for every seed"),
+        (lambda: ONCE, "its initial weights are the same for every seed"),
+    ],
+)
+def test_networks_that_are_not_what_they_seem(make, words):
+    with pytest.raises(ConfigError, match=words):
+        tried(make)

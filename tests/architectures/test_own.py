@@ -1,5 +1,6 @@
 """Networks of the user's own: built, tried out, and what is said of those that do not do."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -164,6 +165,18 @@ def test_a_function_may_import_what_lies_beside_it_when_it_is_called(tmp_path):
         ("def build(shape):\n    pass", "build", r"build fails for inputs of shape \(1, 8, 8\)"),
         ("def build(*a):\n    return 1 / 0", "build", r"ZeroDivisionError.*\(line 2: return 1"),
         ("def build(*a):\n    return 3", "build", "gives a int, an nn.Module expected"),
+        ("raise SystemExit(3)", "build", "cannot be loaded: SystemExit: 3"),
+        ("import sys\ndef build(*a):\n    sys.exit('no')", "build", "fails .* SystemExit: no"),
+        (
+            "from torch import nn\ndef build(*a):\n    return nn.Dropout(1.0)",
+            "build",
+            "its layers of dropout cannot be replaced .* ValueError",
+        ),
+        (
+            "import torch\ndef build(*a):\n    return torch.jit.script(torch.nn.Linear(1, 2))",
+            "build",
+            "its layers of dropout cannot be replaced .* RuntimeError",
+        ),
     ],
 )
 def test_one_message_says_where_the_users_code_fails(tmp_path, code, function, words):
@@ -290,3 +303,30 @@ def test_noise_in_a_stack_is_that_of_each_alone():
     for key, found in zip(keys, together, strict=True):
         network.drop.key = key
         assert torch.equal(network(ones), found)
+
+
+CLASS = """
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self, size, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(size, num_classes)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+def build(input_shape, num_classes):
+    return Mine(64, num_classes)
+"""
+
+
+def test_a_class_in_a_users_file_can_be_copied_and_made_private(tmp_path):
+    """DP-SGD clones the network by pickling it, which looks for the class in its module."""
+    given = {"file": write(tmp_path, CLASS), "function": "build"}
+    network = built(given, group_norm=True)
+    copied = pickle.loads(pickle.dumps(network))
+    assert type(copied) is type(network)
+    (tmp_path / "other").mkdir()
+    other = built({"file": write(tmp_path / "other", CLASS), "function": "build"})
+    assert type(other) is not type(network)

@@ -115,7 +115,7 @@ def test_words_are_labels(read):
         ({"inputs": FEATURES[:, 0]}, r"inputs of shape \(6,\)\. Give images"),
         (
             {"inputs": np.zeros((6, 3, 32, 32), np.uint8)},
-            r"have 32 channels.*transpose\(0, 2, 3, 1\)",
+            r"seem to be 32×32 images.*transpose\(0, 2, 3, 1\)",
         ),
         ({"inputs": BYTES.astype(np.int64)}, r"inputs of type int64\. Give uint8, uint16 or float"),
         ({"labels": LABELS[:5]}, r"labels has the shape \(5,\), but there are 6 inputs"),
@@ -175,3 +175,64 @@ def test_what_is_known_before_it_is_prepared(tmp_path, file):
     assert peek(path) == ("image", False)
     write(path, inputs=FEATURES, labels=LABELS, groups=LABELS)
     assert peek(path) == ("tabular", True)
+
+
+# What is easily taken for something else
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"is_test": np.ones(6), "class_names": ["a", "b"]}, "all examples are of the test part"),
+        (
+            {"class_names": ["a", "b"], "is_test": np.array([0, 1, 0, 1, 1, 0])},
+            "classes without training examples: b",
+        ),
+        ({"class_names": ["a", "a"]}, "class_names has a twice"),
+        ({"class_names": [["a"], ["b"]]}, r"class_names has the shape \(2, 1\)"),
+        ({"inputs": np.zeros((6, 3, 8, 8), np.uint8)}, "seem to be 8×8 images with the channels"),
+        ({"inputs": np.zeros((6, 1, 8, 8))}, r"transpose\(0, 2, 3, 1\)"),
+        ({"inputs": np.zeros((6, 0))}, r"inputs of shape \(6, 0\) are empty"),
+        ({"inputs": np.zeros((0, 8, 8, 1)), "labels": np.zeros(0)}, "are empty"),
+        ({"labels": np.array([0, 1, 0, 1, 1, np.inf])}, "missing, infinite or beyond"),
+        ({"labels": np.array([1e20, 1e21, 0, 0, 0, 0])}, "missing, infinite or beyond"),
+        ({"groups": np.array([1, 1, 2, 2, np.nan, 3])}, "groups have missing values"),
+        ({"ids": np.array([1, 1, 2, 2, np.nan, 3])}, "ids have missing values"),
+    ],
+)
+def test_oddities_are_refused(read, arrays, words):
+    with pytest.raises(DataError, match=f"scans.*{words}"):
+        read(**arrays)
+
+
+def test_arrays_that_are_not_used_are_said(read):
+    assert read(group=np.zeros(6), test=np.zeros(6)).notes == (
+        "arrays that are not used: group, test",
+    )
+
+
+def test_bytes_in_another_order(read):
+    numbers = np.arange(6 * 4 * 4).reshape(6, 4, 4) * 600
+    other, usual = (whole(read(inputs=numbers.astype(kind))) for kind in (">u2", "<u2"))
+    np.testing.assert_array_equal(other, usual)
+
+
+@pytest.mark.parametrize("name", ["inputs", "labels", "ids"])
+@pytest.mark.parametrize("kind", ["group", "empty", "lists", "records"])
+def test_hdf5_without_arrays(tmp_path, name, kind):
+    path = tmp_path / "scans.h5"
+    write(path, inputs=BYTES, labels=LABELS, ids=LABELS)
+    with h5py.File(path, "a") as file:
+        del file[name]
+        if kind == "group":
+            file.create_group(name)
+        elif kind == "empty":
+            file[name] = h5py.Empty("f")
+        elif kind == "lists":
+            file.create_dataset(name, (6,), h5py.vlen_dtype(np.int32))
+        else:
+            file[name] = np.zeros(6, [("a", "i4"), ("b", "f4")])
+    if name == "inputs":
+        assert peek(path) == (None, None)
+    with pytest.raises(DataError, match=f"cannot be read .*{name} (is no array|holds)"):
+        own_arrays(tmp_path, name="scans", file="scans.h5")

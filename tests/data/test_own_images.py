@@ -1,5 +1,6 @@
 """Folders of images of the user's own: nothing of them is lost or taken for something else."""
 
+import os
 import re
 import struct
 import zlib
@@ -76,7 +77,8 @@ def test_they_are_ordered_by_class_then_by_path_and_named_by_it(own):
 
 def test_what_is_passed_over_is_counted(own):
     assert read(own).notes == (
-        "3 files are no images and are passed over: 2 .txt, 1 without suffix",
+        "3 files are no images, or in no folder of a class, and are passed over: 2 .txt, "
+        "1 without suffix",
     )
 
 
@@ -313,5 +315,30 @@ def test_groups_are_found_in_the_paths(tmp_path):
 
 
 def test_an_image_without_a_group_is_named(own):
-    with pytest.raises(DataError, match=r"datasets\.skin\.group: the expression \\d is not found"):
+    with pytest.raises(DataError, match=r"datasets\.skin\.group: the expression \\d finds nothing"):
         read(own, group=r"\d")
+
+
+@pytest.mark.parametrize("pattern", [r"^(\d+)?", r"\d*"])
+def test_expressions_that_find_nothing_are_refused(own, pattern):
+    with pytest.raises(DataError, match="finds nothing in"):
+        read(own, group=pattern)
+
+
+def test_names_that_are_no_text(tmp_path):
+    folder = tmp_path / "train/a"
+    save(folder / "a.png")
+    (folder / "a.png").rename(folder / os.fsdecode(b"\xe9.png"))
+    with pytest.raises(DataError, match="this name is no text"):
+        read(tmp_path)
+
+
+def test_orientations_that_there_are_not(tmp_path):
+    save(tmp_path / "train/a/a.png")
+    path = tmp_path / "train/b/b.jpg"
+    path.parent.mkdir()
+    image = Image.new("RGB", (16, 16), GREY)
+    exif = image.getexif()
+    exif[0x0112] = 0
+    image.save(path, exif=exif)
+    assert read(tmp_path).notes == ()

@@ -57,7 +57,10 @@ def test_columns_become_features(read, file):
     assert examples.ids.tolist() == TABLE["person"].tolist()
     assert examples.groups.tolist() == ["1", "1", "2", "2", "3", "3"]
     assert not examples.is_test.any()
-    assert examples.notes == ()
+    categories = "smokes (2), town (3)"
+    assert examples.notes == (
+        f"columns that are no numbers, each with so many different values: {categories}",
+    )
 
 
 def test_a_constant_column_is_zero_and_it_is_said(read):
@@ -96,7 +99,9 @@ def test_test_examples_may_be_in_another_file(read, tmp_path):
     assert examples.ids.tolist() == ["ann", "cyd", "dan", "fay", "bob", "eve"]
     assert examples.is_test.tolist() == [False] * 4 + [True] * 2
     assert examples.labels.tolist() == [1, 0, 1, 0, 0, 1]
-    assert examples.notes == ("column town: only test examples have Bonn, which counts as none",)
+    assert examples.notes[1:] == (
+        "column town: only test examples have Bonn, which counts as none",
+    )
     named = read(TABLE.iloc[[0, 2, 3, 5]], test="later.csv", ignore=["constant", "person"]).ids
     assert named.tolist() == ["0", "1", "2", "3", "test 0", "test 1"]
 
@@ -160,7 +165,7 @@ def test_one_message_says_what_is_wrong(read, table, settings, words):
 
 def test_dates_are_no_features(read):
     table = TABLE.assign(born=pd.Timestamp("2001-02-03"))
-    with pytest.raises(DataError, match=r"column born holds datetime64.*no feature"):
+    with pytest.raises(DataError, match=r"column born holds .*datetime64.*no feature"):
         read(table, file="patients.parquet", ignore=["person"])
 
 
@@ -186,3 +191,112 @@ def test_a_test_file_without_a_column_is_refused(read, tmp_path):
     TABLE.drop(columns="town").to_csv(tmp_path / "later.csv", index=False)
     with pytest.raises(DataError, match=r"later\.csv has no column town"):
         read(test="later.csv", ignore=["person"])
+
+
+# What is easily lost or taken for something else
+
+
+def written(tmp_path, text, **settings):
+    (tmp_path / "patients.csv").write_text(text, encoding="utf-8")
+    return own_table(tmp_path, name="patients", file="patients.csv", label="outcome", **settings)
+
+
+def lines(*rows, times=1):
+    return "\n".join([*rows[:1], *rows[1:] * times]) + "\n"
+
+
+def test_rows_with_more_values_than_names_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"cannot be read as a table \(Length of header"):
+        written(tmp_path, lines("a,b,outcome", "3,0.12,y,1", "4,0.13,n,0"))
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        written(tmp_path, lines("a,b,outcome", "3,0.12,y,", "4,0.13,n,"))
+
+
+def test_names_groups_and_classes_keep_every_sign(tmp_path):
+    text = lines("pid,site,a,outcome", "000,01,1,None", "001,1,2,mild", "1,01,3,NA", "0,1,4,null")
+    examples = written(tmp_path, text, id="pid", group="site")
+    assert examples.ids.tolist() == ["000", "001", "1", "0"]
+    assert examples.groups.tolist() == ["01", "1", "01", "1"]
+    assert examples.class_names == ("NA", "None", "mild", "null")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["01", "02", "10"], ("01", "02", "10")),
+        (["1", "2", "10"], ("1", "2", "10")),
+        (["1.0", "2.0", "10"], ("1", "2", "10")),
+        (["-1", "1", "-1"], ("-1", "1")),
+        (["true", "false", "true"], ("false", "true")),
+        (["2", "a", "10"], ("10", "2", "a")),
+    ],
+)
+def test_classes_are_numbers_where_nothing_is_lost(tmp_path, labels, names):
+    rows = [f"{index},{label}" for index, label in enumerate(labels)]
+    assert written(tmp_path, lines("a,outcome", *rows)).class_names == names
+
+
+def test_empty_labels_are_missing(tmp_path):
+    with pytest.raises(DataError, match=r"missing .* in the columns outcome \(1\)"):
+        written(tmp_path, lines("a,outcome", "1,x", "2,", "3,y"))
+
+
+@pytest.mark.parametrize("day", ["2020-01-05", "5.1.2020", "05/01/2020", "2020-01-05 12:30:00"])
+def test_days_are_no_categories(tmp_path, day):
+    with pytest.raises(DataError, match=r"column born holds dates such as .* no feature"):
+        written(tmp_path, lines("born,outcome", f"{day},x", f"{day},y"))
+
+
+def test_days_and_lists_of_parquet_are_refused_and_decimals_are_numbers(read):
+    import datetime
+    import decimal
+
+    table = TABLE[["age", "outcome"]].copy()
+    table["when"] = [datetime.date(2020, 1, day) for day in range(1, 7)]
+    with pytest.raises(DataError, match="column when holds dates such as 2020-01-01"):
+        read(table, "patients.parquet")
+    table["when"] = [[1, 2]] * 6
+    with pytest.raises(DataError, match=r"column when holds values of the type ndarray"):
+        read(table, "patients.parquet")
+    table["when"] = [decimal.Decimal(f"{value}.5") for value in range(6)]
+    examples = read(table, "patients.parquet")
+    np.testing.assert_allclose(examples.inputs[:, 1], examples.inputs[:, 0], rtol=1e-6)
+
+
+def test_the_index_of_parquet_may_name_the_examples(read):
+    examples = read(TABLE.set_index("person"), "patients.parquet", id="person", ignore=["site"])
+    assert examples.ids.tolist() == TABLE["person"].tolist()
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e-310])
+def test_features_of_any_size(tmp_path, scale):
+    rows = [f"{value * scale},{value % 2}" for value in range(1, 7)]
+    found = written(tmp_path, lines("a,outcome", *rows)).inputs[:, 0]
+    np.testing.assert_allclose(found, (np.arange(6) - 2.5) / np.std(np.arange(6)), rtol=1e-5)
+
+
+def test_test_examples_in_another_unit_are_refused(tmp_path):
+    text = lines("a,is_test,outcome", "1e-200,0,x", "2e-200,0,y", "1,1,x")
+    with pytest.raises(DataError, match="column a: values of the test part are too far"):
+        written(tmp_path, text, test="is_test")
+
+
+def test_one_name_for_two_columns(tmp_path):
+    with pytest.raises(DataError, match="two columns 'outcome'"):
+        written(tmp_path, lines("a,outcome,outcome", "1,x,x", "2,y,y"))
+
+
+def test_tables_without_rows_and_torn_archives(tmp_path, read):
+    with pytest.raises(DataError, match="has no rows"):
+        written(tmp_path, "a,outcome\n")
+    read(file="patients.csv.gz")
+    path = tmp_path / "patients.csv.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        own_table(tmp_path, name="patients", file="patients.csv.gz", label="outcome")
+
+
+def test_all_examples_of_the_test_part(tmp_path):
+    text = lines("a,is_test,outcome", "1,1,x", "2,1,y")
+    with pytest.raises(DataError, match="all examples are of the test part"):
+        written(tmp_path, text, test="is_test")

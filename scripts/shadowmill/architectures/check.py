@@ -86,7 +86,7 @@ def check(
                 *_random_faults(build, inputs),
                 *_gradient_faults(build(0), inputs, num_classes),
             ]
-        except Exception as error:  # whatever the user's code raises
+        except (Exception, SystemExit) as error:  # whatever the user's code raises
             faults.append(
                 f"its forward pass fails for inputs {_shape(inputs)}: {told(error, file)}"
             )
@@ -144,7 +144,11 @@ def _parameter_faults(network: nn.Module) -> Iterator[str]:
 @torch.no_grad()
 def _output_faults(network: nn.Module, inputs: Tensor, num_classes: int) -> Iterator[str]:
     network.eval()
-    outputs = network(inputs)
+    given = inputs.clone()
+    outputs = network(given)
+    if not torch.equal(given, inputs):
+        yield "it changes its inputs in place: write x = 2 * x instead of x *= 2"
+        return
     if not isinstance(outputs, Tensor):
         yield (
             f"it gives a {type(outputs).__name__}, a tensor of logits expected; wrap it in a "
@@ -185,23 +189,37 @@ def _random_faults(build: Build, inputs: Tensor) -> Iterator[str]:
             f"{some(drawn)} start otherwise each time: draw initial weights from torch's own "
             "generator, whose seed is set"
         )
+    elif not any(
+        not torch.equal(one[name], tensor) for name, tensor in build(2).state_dict().items()
+    ):
+        yield (
+            "its initial weights are the same for every seed, so all models would start alike: let "
+            "each call build new layers, and set no seed"
+        )
     network = build(0)
     consumers = _consumers(network, inputs)
     if consumers:
         yield (
             f"{some(consumers)} draw random numbers while training that would depend on the other "
             "models of a job: use nn.Dropout, nn.Dropout2d or torchvision's StochasticDepth, which "
-            "are replaced by layers drawn from keys"
+            "are replaced by layers drawn from keys, and set the dropout of other layers to 0"
         )
         return
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  as the user's code may
-    outputs = [network(inputs) for _ in range(2)]
+    # With keys, dropout draws the same again. Two networks, as the first may have counted calls.
+    outputs = [each(inputs) for each in (build(0), build(0))]
+    again = network(inputs), network(inputs)
     is_other = random.getstate() != states[0] or any(
         not np.array_equal(a, b)
         for a, b in zip(np.random.get_state(), states[1], strict=True)  # noqa: NPY002
     )
     if is_other or (isinstance(outputs[0], Tensor) and not torch.equal(*outputs)):
         yield "while training it draws random numbers from elsewhere than its layers of dropout"
+    elif isinstance(again[0], Tensor) and not torch.equal(*again):
+        yield (
+            "while training it gives other outputs for the same inputs each time, though it draws "
+            "no random numbers: it keeps something from one forward pass to the next"
+        )
 
 
 def _consumers(network: nn.Module, inputs: Tensor) -> list[str]:

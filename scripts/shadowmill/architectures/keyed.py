@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shadowmill.architectures.noise import KeyedDropout, random_bits
 
-_CHANNEL_DROPOUT = nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
+_CHANNEL_DROPOUT = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class CountedDropout(KeyedDropout):
@@ -53,11 +53,13 @@ def with_keyed_dropout(network: nn.Module) -> nn.Module:
     whole = nn.Sequential(network)
     for parent in list(whole.modules()):
         for name, layer in parent.named_children():
-            if isinstance(layer, nn.Dropout):
+            # Subclasses may do something else, and are found out by the check.
+            kind = type(layer)
+            if kind is nn.Dropout:
                 setattr(parent, name, CountedDropout(layer.p))
-            elif isinstance(layer, _CHANNEL_DROPOUT):
+            elif kind in _CHANNEL_DROPOUT:
                 setattr(parent, name, CountedDropout(layer.p, axes=2))
-            elif isinstance(layer, StochasticDepth) and layer.mode == "row":
+            elif kind is StochasticDepth and layer.mode == "row":
                 setattr(parent, name, CountedDropout(layer.p, axes=1))
     whole[0].register_forward_pre_hook(_begin)
     return whole[0]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shadowmill.architectures import ARCHITECTURES, Architecture
 from shadowmill.errors import ConfigError
+from shadowmill.provenance import digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,7 +136,7 @@ def build(
         try:
             with _beside(file):
                 network = make(input_shape, num_classes, **own["arguments"])
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"{_called(own, file)} fails for inputs of shape {input_shape} and {num_classes} "
                 f"classes: {told(error, file)}"
@@ -144,7 +145,13 @@ def build(
             raise ConfigError(
                 f"{_called(own, file)} gives a {type(network).__name__}, an nn.Module expected."
             )
-        network = with_keyed_dropout(network.train())
+        try:
+            network = with_keyed_dropout(network.train())
+        except (ValueError, RuntimeError) as error:  # a rate of 1, a compiled module
+            raise ConfigError(
+                f"{_called(own, file)}: its layers of dropout cannot be replaced by such as are "
+                f"drawn from keys: {told(error, None)}"
+            ) from error
     if group_norm:
         from shadowmill.architectures.group_norm import with_group_norm
 
@@ -152,7 +159,7 @@ def build(
     return network
 
 
-def told(error: Exception, file: str | None) -> str:
+def told(error: BaseException, file: str | None) -> str:
     """An exception in one line, with the last line of the user's file that led to it."""
     where = ""
     for frame in traceback.extract_tb(error.__traceback__):
@@ -187,8 +194,10 @@ def _function(own: Mapping[str, Any], file: str | None) -> "Callable[..., nn.Mod
 def _module(file: str) -> ModuleType:
     """The user's file as a module, which may import others beside it."""
     path = Path(file).resolve()
-    spec = importlib.util.spec_from_file_location(f"shadowmill_own_{path.stem}", path)
+    name = f"shadowmill_own_{path.stem}_{digest(str(path))}"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where copies of its classes look for it
     try:
         with _beside(file):
             spec.loader.exec_module(module)
@@ -198,7 +207,7 @@ def _module(file: str) -> ModuleType:
         raise ConfigError(
             f"{file}: there is no such file. Paths are relative to the folder of the workflow."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{file} cannot be loaded: {told(error, file)}") from error
     return module
 

@@ -117,6 +117,9 @@ def remarks(name: str, examples: Examples, digests: Sequence[bytes]) -> Iterator
             absent = np.array(examples.class_names)[~tested]
             yield f"classes without test examples: {some(absent)}"
     yield from _duplicate_remarks(examples, digests, pool_size)
+    if examples.ids is not None and len(set(examples.ids)) < len(examples.ids):
+        called, times = np.unique(examples.ids, return_counts=True)
+        yield f"ids of more than one example: {some(called[times > 1])}"
     if examples.groups is not None:
         shared = {*examples.groups[:pool_size]} & {*examples.groups[pool_size:]}
         if shared:

@@ -98,18 +98,29 @@ class _HDF5:
     """An HDF5 file."""
 
     def __init__(self, file) -> None:  # noqa: ANN001  h5py is not loaded for archives
-        self._file = file
+        from h5py import check_string_dtype
+
+        self._file, self._string_info = file, check_string_dtype
         self.names = list(file)
 
+    def _stored(self, name: str):  # noqa: ANN202  likewise
+        stored = self._file[name]
+        if getattr(stored, "shape", None) is None:
+            raise ValueError(f"{name} is no array")
+        if stored.dtype.kind in "OV" and self._string_info(stored.dtype) is None:
+            raise ValueError(f"{name} holds {stored.dtype}, neither numbers nor text")
+        return stored
+
     def form(self, name: str) -> Form:
-        return Form(self._file[name].shape, self._file[name].dtype)
+        stored = self._stored(name)
+        return Form(stored.shape, stored.dtype)
 
     def whole(self, name: str) -> np.ndarray:
-        stored = self._file[name]
+        stored = self._stored(name)
         return stored.asstr()[()].astype(str) if stored.dtype.kind == "O" else stored[()]
 
     def parts(self, name: str) -> Iterator[np.ndarray]:
-        stored = self._file[name]
+        stored = self._stored(name)
         rows = max(1, _PART // max(1, stored.dtype.itemsize * prod(stored.shape[1:])))
         for start in range(0, len(stored), rows):
             yield stored[start : start + rows]

@@ -94,7 +94,10 @@ def own_images(root: Path, *, name: str, size: int, group: str | None = None) ->
     if files.passed_over:
         kinds = Counter(Path(path).suffix.lower() or "without suffix" for path in files.passed_over)
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        notes.append(f"{len(files.passed_over)} files are no images and are passed over: {counts}")
+        notes.append(
+            f"{len(files.passed_over)} files are no images, or in no folder of a class, and are "
+            f"passed over: {counts}"
+        )
     return files.examples(
         decode(files.paths, size, name, layout),
         groups=_groups(name, files, group) if group else None,
@@ -124,12 +127,13 @@ def _groups(name: str, files: "_Files", pattern: str) -> np.ndarray:
     found = []
     for path, below in zip(files.paths, files.below_class, strict=True):
         match = re.search(pattern, below)
-        if match is None:
+        group = match and (match[1] if match.re.groups else match[0])
+        if not group:
             raise DataError(
-                f"datasets.{name}.group: the expression {pattern} is not found in {below}, the "
+                f"datasets.{name}.group: the expression {pattern} finds nothing in {below}, the "
                 f"path of {path} below its class. Each image needs a group."
             )
-        found.append(match[1] if match.re.groups else match[0])
+        found.append(group)
     return np.array(found)
 
 
@@ -235,7 +239,15 @@ _COMMON = (".png", ".jpg", ".tif", ".bmp", ".webp")
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob("*") if not path.name.startswith("."))
+    for path in folder.glob("*"):
+        # Python's stand-ins for bytes that are no UTF-8.
+        if any("\ud800" <= sign <= "\udfff" for sign in path.name):
+            raise DataError(
+                f"{path.name!r} in {folder}: this name is no text (UTF-8). Rename it; archives of "
+                "old programs have such names."
+            )
+        if not path.name.startswith("."):
+            yield path
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -114,16 +114,18 @@ def _header(path: str, size: int) -> _Header:
         with Image.open(path) as image:
             layout = _layout(image)
             fault = "" if layout else _unsupported(image)
-            turned = image.getexif().get(0x0112, 1) != 1
+            turned = image.getexif().get(0x0112, 1) in range(2, 9)
             frames = getattr(image, "n_frames", 1) > 1
             small = min(image.size) < size
-            return _Header(layout, fault, small, image.has_transparency_data, turned, frames)
+            # Pixels of more than 8 bits have no channel of it.
+            see_through = image.has_transparency_data and layout in (COLOUR, GREY)
+            return _Header(layout, fault, small, see_through, turned, frames)
     except _UNREADABLE as error:
         return _Header(None, f"cannot be read as an image ({error})", False, False, False, False)
 
 
-# Pillow's words for: not there, not an image, truncated, damaged, absurdly large.
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# Pillow's words for: not there, not an image, truncated, damaged (of AVIF), absurdly large.
+_UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)
 
 
 def _layout(image: Image.Image) -> Layout | None:

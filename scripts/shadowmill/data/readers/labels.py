@@ -7,6 +7,7 @@ import numpy as np
 from shadowmill.errors import DataError
 
 _MOST_NAMED = 5
+_LARGEST_WHOLE = 2.0**53  # up to which floating-point numbers tell whole numbers apart
 
 
 def as_classes(
@@ -33,14 +34,23 @@ def as_classes(
             "supported."
         )
     if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all() or np.abs(labels).max(initial=0) > _LARGEST_WHOLE:
+            raise DataError(
+                f"{where}: labels that are missing, infinite or beyond {_LARGEST_WHOLE:g}. Give "
+                "whole numbers or words."
+            )
         if not np.array_equal(labels, np.rint(labels)):
             raise DataError(
                 f"{where}: labels such as {labels[labels != np.rint(labels)][0]:g} are no classes. "
                 "Give whole numbers or words; the workflow audits classifiers, not regressions."
             )
         labels = labels.astype(np.int64)
+    if is_test.all():
+        raise DataError(f"{where}: all examples are of the test part. Some must be trained on.")
     if class_names is not None:
-        return _numbered(labels, where, class_names)
+        numbers, names = _numbered(labels, where, class_names)
+        _require_trained(np.array(names), numbers, is_test, where)
+        return numbers, names
     words = labels if labels.dtype.kind in "iub" else labels.astype(str)
     known, numbers = np.unique(words, return_inverse=True)
     _require_trained(known, numbers, is_test, where)
@@ -50,6 +60,9 @@ def as_classes(
 def _numbered(
     labels: np.ndarray, where: str, class_names: Sequence[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
+    twice = sorted({name for name in class_names if list(class_names).count(name) > 1})
+    if twice:
+        raise DataError(f"{where}: class_names has {twice[0]} twice. Each class has its own name.")
     is_whole = labels.dtype.kind in "iu"
     if not is_whole or labels.min() < 0 or labels.max() >= len(class_names):
         found = f"{labels.min()} to {labels.max()}" if is_whole else f"of type {labels.dtype}"
@@ -64,6 +77,7 @@ def _require_trained(
     known: np.ndarray, numbers: np.ndarray, is_test: np.ndarray, where: str
 ) -> None:
     trained = np.isin(np.arange(len(known)), numbers[~is_test])
+    trained |= ~np.isin(np.arange(len(known)), numbers)  # nobody is of it
     if not trained.all():
         names = ", ".join(map(str, known[~trained][:_MOST_NAMED]))
         raise DataError(
@@ -72,19 +86,32 @@ def _require_trained(
         )
 
 
-def standardised(features: np.ndarray, is_test: np.ndarray) -> np.ndarray:
+def standardised(features: np.ndarray, is_test: np.ndarray, where: str) -> np.ndarray:
     """Features of mean 0 and standard deviation 1 over the training part.
 
     Args:
         features: (N, D) float64.
         is_test: (N,) bool.
+        where: they stand, for messages.
 
     Returns:
         (N, D) float32. A feature that is constant there is 0 wherever it has that value.
+
+    Raises:
+        DataError: a test example lies so far from the training part that no float32 can say it.
     """
+    # So that squares neither overflow nor vanish.
+    largest = np.abs(features[~is_test]).max(axis=0)
+    features = features / np.where(largest > 0, largest, 1)
     pool = features[~is_test]
     mean, std = pool.mean(axis=0), pool.std(axis=0)
     # Of equal numbers the deviation can differ from 0 by rounding.
     is_constant = np.ptp(pool, axis=0) == 0
     mean[is_constant] = pool[0, is_constant]
-    return ((features - mean) / np.where(is_constant, 1, std)).astype(np.float32)
+    scaled = (features - mean) / np.where(is_constant, 1, std)
+    if not (np.abs(scaled) < np.finfo(np.float32).max).all():
+        raise DataError(
+            f"{where}: values of the test part are too far from those of the training part. Are "
+            "both in the same unit?"
+        )
+    return scaled.astype(np.float32)

@@ -12,8 +12,10 @@ from shadowmill.data.readers.labels import as_classes, standardised
 from shadowmill.errors import DataError
 from shadowmill.large_arrays import Streamed
 
+_BESIDE = ("labels", "is_test", "ids", "groups")
 _KINDS = {2: "tabular", 3: "image", 4: "image"}
 _MOST_CHANNELS = 16
+_USUAL = (1, 3, 4)  # numbers of channels
 _LARGEST_16_BIT = 65_535
 
 
@@ -69,19 +71,24 @@ def _examples(where: str, path: Path, arrays: ArrayFile) -> Examples:
     form = arrays.form("inputs")
     _require_inputs(where, form)
     count = form.shape[0]
-    beside = {
-        key: arrays.whole(key)
-        for key in ("labels", "is_test", "ids", "groups")
-        if key in arrays.names
-    }
+    beside = {key: arrays.whole(key) for key in _BESIDE if key in arrays.names}
     for key, array in beside.items():
         if array.shape[:1] != (count,) or (key != "labels" and array.ndim != 1):
             raise DataError(
                 f"{where}: {key} has the shape {array.shape}, but there are {count} inputs."
             )
+    lacking = [key for key in ("ids", "groups") if key in beside and _is_missing(beside[key]).any()]
+    if lacking:
+        raise DataError(
+            f"{where}: {' and '.join(lacking)} have missing values (NaN). Fill them in."
+        )
     is_test = _truths(where, beside.get("is_test", np.zeros(count, bool)))
     order = np.argsort(is_test, kind="stable")
     class_names = arrays.whole("class_names") if "class_names" in arrays.names else None
+    if class_names is not None and class_names.ndim != 1:
+        raise DataError(
+            f"{where}: class_names has the shape {class_names.shape}, one name a class expected."
+        )
     labels, names = as_classes(
         beside["labels"][order], is_test[order], f"{where}: labels",
         None if class_names is None else _texts(class_names).tolist(),
@@ -93,6 +100,7 @@ def _examples(where: str, path: Path, arrays: ArrayFile) -> Examples:
         dtype = np.dtype(np.uint8 if form.dtype == np.uint8 else np.float32)
         inputs = Streamed(shape, dtype, _images(where, path, is_test))
     ids = beside.get("ids", np.arange(count))
+    unused = sorted({*arrays.names} - {"inputs", "class_names", *_BESIDE})
     return Examples(
         inputs,
         labels,
@@ -101,15 +109,23 @@ def _examples(where: str, path: Path, arrays: ArrayFile) -> Examples:
         str(path),
         ids=_texts(ids[order]),
         groups=_texts(beside["groups"][order]) if "groups" in beside else None,
+        notes=(f"arrays that are not used: {', '.join(unused)}",) if unused else (),
     )
 
 
 def _require_inputs(where: str, form: Form) -> None:
     shape, dtype = form
+    if 0 in shape:
+        raise DataError(f"{where}: inputs of shape {shape} are empty.")
     if len(shape) not in _KINDS:
         raise DataError(
             f"{where}: inputs of shape {shape}. Give images (examples, height, width, channels) or "
             "(examples, height, width), or features (examples, features)."
+        )
+    if len(shape) == 4 and shape[1] in _USUAL and shape[3] not in _USUAL and shape[2] == shape[3]:
+        raise DataError(
+            f"{where}: inputs of shape {shape} seem to be {shape[2]}×{shape[3]} images with the "
+            "channels first. Move the channels to the end: inputs.transpose(0, 2, 3, 1)."
         )
     if len(shape) == 4 and shape[3] > _MOST_CHANNELS:
         cure = "Move the channels to the end: inputs.transpose(0, 2, 3, 1)."
@@ -117,11 +133,16 @@ def _require_inputs(where: str, form: Form) -> None:
             cure = f"At most {_MOST_CHANNELS} are supported."
         raise DataError(f"{where}: inputs of shape {shape} have {shape[3]} channels. {cure}")
     is_image = len(shape) > 2
-    if dtype.kind not in ("f" if is_image else "fiub") and dtype not in (np.uint8, np.uint16):
+    native = dtype.newbyteorder("=")
+    if dtype.kind not in ("f" if is_image else "fiub") and native not in (np.uint8, np.uint16):
         raise DataError(
             f"{where}: inputs of type {dtype}. Give "
             + ("uint8, uint16 or floating-point pixels." if is_image else "numbers.")
         )
+
+
+def _is_missing(values: np.ndarray) -> np.ndarray:
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
 
 
 def _truths(where: str, values: np.ndarray) -> np.ndarray:
@@ -138,7 +159,7 @@ def _texts(values: np.ndarray) -> np.ndarray:
 def _features(where: str, features: np.ndarray, is_test: np.ndarray) -> np.ndarray:
     numbers = features.astype(np.float64)
     _require_finite(where, numbers)
-    return standardised(numbers, is_test)
+    return standardised(numbers, is_test, where)
 
 
 def _images(where: str, path: Path, is_test: np.ndarray) -> Iterator[np.ndarray]:
@@ -154,7 +175,7 @@ def _images(where: str, path: Path, is_test: np.ndarray) -> Iterator[np.ndarray]
 
 
 def _pixels(where: str, part: np.ndarray) -> np.ndarray:
-    if part.dtype == np.uint16:
+    if part.dtype.newbyteorder("=") == np.uint16:
         part = (part / _LARGEST_16_BIT).astype(np.float32)
     elif part.dtype != np.uint8:
         part = part.astype(np.float32)

@@ -1,6 +1,10 @@
 """Tables of the user's own: one row for each example, one column for each feature."""
 
+import warnings
+import zlib
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +13,7 @@ import numpy as np
 from shadowmill.data.own import is_file
 from shadowmill.data.readers import Examples
 from shadowmill.data.readers.labels import as_classes, standardised
-from shadowmill.errors import DataError
+from shadowmill.errors import DataError, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +22,13 @@ MOST_CATEGORIES = 256
 """A column of more different words is more likely a name than a category."""
 
 _MOST_NAMED = 5
+# What pandas takes for a missing value. In columns that name something, only nothing at all is.
+_MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+# Of pandas, of Arrow and of what decompresses: truncated files.
+_UNREADABLE = (OSError, ValueError, EOFError, zlib.error, Warning)
 
 
 def own_table(
@@ -51,11 +62,14 @@ def own_table(
         DataError: missing file, columns or values, or values that are no features.
     """
     path = root / file
-    table = _read(name, path)
+    as_text = [column for column in (label, id, group) if column]
+    table = _read(name, path, as_text)
+    if id is not None and id == table.index.name:  # of Parquet
+        table = table.reset_index()
     _require(name, table, path, {"label": label, "id": id, "group": group, "ignore": ignore})
     ids = table[id] if id else table.index.to_series()
     if test is not None and is_file(test):
-        table, ids, is_test = _with_test_file(name, table, ids, root / test, id)
+        table, ids, is_test = _with_test_file(name, table, ids, root / test, id, as_text)
     else:
         _require(name, table, path, {"test": test})
         is_test = np.zeros(len(table), bool) if test is None else _truths(name, table[test])
@@ -67,7 +81,7 @@ def own_table(
         raise DataError(f"{name}: {path} has no columns beside {', '.join(filter(None, named))}.")
     needed = [label, *filter(None, (id, group)), *columns]
     _require_whole(name, table, [column for column in needed if column in table])
-    labels, class_names = as_classes(_plain(table[label]), is_test, f"{name}: column {label}")
+    labels, class_names = as_classes(_classes(table[label]), is_test, f"{name}: column {label}")
     features, notes = _features(name, table[columns], is_test)
     return Examples(
         features,
@@ -81,23 +95,52 @@ def own_table(
     )
 
 
-def _read(name: str, path: Path) -> "pd.DataFrame":
+def _read(name: str, path: Path, as_text: Sequence[str]) -> "pd.DataFrame":
+    """A table; of the columns that name something, every sign counts."""
     import pandas as pd
 
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+            table = pd.read_parquet(path)
+        else:
+            table = _read_text(name, path, as_text)
     except FileNotFoundError as error:
         raise DataError(
             f"{name}: there is no file {path}. Correct its path under datasets.{name}."
         ) from error
-    except (OSError, ValueError) as error:  # of pandas and of Arrow, too
+    except _UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"{name}: {path} cannot be read as a table ({reason}). Save it as CSV with commas and "
             "one line of names, or as Parquet."
         ) from error
+    if not len(table):
+        raise DataError(f"{name}: {path} has no rows. Each example is one.")
+    return table
+
+
+def _read_text(name: str, path: Path, as_text: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    separator = "\t" if path.suffix == ".tsv" else ","
+    head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
+    columns = head.iloc[0].tolist()
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise DataError(
+            f"{name}: {path} has two columns {twice[0]!r}. Give each column a name of its own."
+        )
+    with warnings.catch_warnings():
+        # Of rows with more values than there are names.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(
+            path,
+            sep=separator,
+            index_col=False,
+            dtype={column: str for column in as_text if column in columns},
+            na_values={column: [""] if column in as_text else _MISSING for column in columns},
+            keep_default_na=False,
+        )
 
 
 def _require(
@@ -115,11 +158,16 @@ def _require(
 
 
 def _with_test_file(
-    name: str, table: "pd.DataFrame", ids: "pd.Series", path: Path, id: str | None
+    name: str,
+    table: "pd.DataFrame",
+    ids: "pd.Series",
+    path: Path,
+    id: str | None,
+    as_text: Sequence[str],
 ) -> tuple["pd.DataFrame", "pd.Series", np.ndarray]:
     import pandas as pd
 
-    test = _read(name, path)
+    test = _read(name, path, as_text)
     lacking = [str(column) for column in table if column not in test]
     if lacking:
         raise DataError(
@@ -152,24 +200,36 @@ def _require_whole(name: str, table: "pd.DataFrame", columns: Sequence[str]) -> 
     if len(missing):
         shown = ", ".join(f"{column} ({count})" for column, count in missing.items())
         raise DataError(
-            f"{name}: values are missing (empty, NA, NaN) in the columns {shown} of "
+            f"{name}: values are missing (empty, NA, NaN, null) in the columns {shown} of "
             f"{len(table)} rows. Fill them in, remove these rows, or name the columns under "
             f"datasets.{name}.ignore."
         )
 
 
-def _plain(column: "pd.Series") -> np.ndarray:
-    """Numbers as such, all else as text."""
-    return column.to_numpy() if column.dtype.kind in "iufb" else column.astype(str).to_numpy(str)
+def _classes(column: "pd.Series") -> np.ndarray:
+    """Numbers as such, all else as text: 01 is no number, as it would become 1."""
+    if column.dtype.kind in "iufb":
+        return column.to_numpy()
+    words = column.astype(str).str.strip()
+    if words.isin(["True", "False", "true", "false"]).all() or words.str.match(r"[-+]?0\d").any():
+        return words.to_numpy(str)
+    try:
+        return words.astype(np.int64).to_numpy()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return words.astype(np.float64).to_numpy()
+    except ValueError:
+        return words.to_numpy(str)
 
 
 def _features(
     name: str, table: "pd.DataFrame", is_test: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
     """(N, D) float32, and what is to be said."""
-    parts, notes, constant = [], [], []
+    parts, notes, constant, categories = [], [], [], []
     for column in table:
-        values = table[column]
+        values = _with_numbers(table[column])
         if values.dtype.kind in "iuf":
             numbers = values.to_numpy(np.float64)
             if not np.isfinite(numbers).all():
@@ -177,19 +237,52 @@ def _features(
                     f"{name}: the column {column} has infinite values. Replace them, or name it "
                     f"under datasets.{name}.ignore."
                 )
-            parts.append(standardised(numbers[:, None], is_test))
-        elif values.dtype.kind in "mMc":
+            where = f"{name}: the column {column}"
+            parts.append(standardised(numbers[:, None], is_test, where))
+        elif kind := _no_feature(values):
             raise DataError(
-                f"{name}: the column {column} holds {values.dtype}, which is no feature. Turn it "
-                f"into a number, or name it under datasets.{name}.ignore."
+                f"{name}: the column {column} holds {kind}, which are no feature. Turn them "
+                f"into numbers, or name it under datasets.{name}.ignore."
             )
         else:
             parts.append(_one_hot(name, values.astype(str), is_test, notes))
+            categories.append(f"{column} ({parts[-1].shape[1]})")
         if values[~is_test].nunique() == 1:
             constant.append(str(column))
+    if categories:
+        notes.insert(
+            0,
+            f"columns that are no numbers, each with so many different values: {some(categories)}",
+        )
     if constant:
         notes.append(f"columns with one value in all training examples: {', '.join(constant)}")
     return np.concatenate(parts, axis=1), notes
+
+
+def _with_numbers(column: "pd.Series") -> "pd.Series":
+    """The column, with decimals of databases as numbers."""
+    is_decimal = column.dtype.kind == "O" and isinstance(column.iloc[0], Decimal)
+    return column.astype(np.float64) if is_decimal else column
+
+
+def _no_feature(column: "pd.Series") -> str:
+    """What kind of things a column holds that are neither numbers nor words; "" of words."""
+    if column.dtype.kind in "mMc":
+        return f"values of the type {column.dtype}"
+    first = column.iloc[0]
+    if isinstance(first, date) or _are_dates(column):
+        return f"dates such as {first}"
+    is_word = isinstance(first, str | bool | np.bool_) or column.dtype.kind == "b"
+    return "" if is_word else f"values of the type {type(first).__name__}"
+
+
+def _are_dates(column: "pd.Series") -> bool:
+    """Whether all words are dates as 2026-11-28 or 28.11.2026, perhaps with the time of day."""
+    if column.dtype.kind == "b" or not isinstance(column.iloc[0], str):
+        return False
+    return bool(
+        column.astype(str).str.match(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{4})\b").all()
+    )
 
 
 def _one_hot(name: str, column: "pd.Series", is_test: np.ndarray, notes: list[str]) -> np.ndarray:
