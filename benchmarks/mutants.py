@@ -51,7 +51,10 @@ TESTS = {
     "metrics/reconstruction.py": ("metrics/test_reconstruction.py",),
     "tables/membership.py": ("tables/test_replicates.py", "tables/test_membership.py"),
     "tables/reconstruction.py": ("tables/test_replicates.py", "tables/test_reconstruction.py"),
-    "roles/": ("test_roles.py", "test_half_roles.py", "test_group_roles.py"),
+    "roles/lists.py": ("test_lists.py",),
+    "roles/given.py": ("test_lists.py",),
+    "roles/": ("test_roles.py", "test_half_roles.py", "test_group_roles.py", "test_lists.py"),
+    "imports/": ("imports/",),
     "pruning/": ("pruning/",),
     "training/batches.py": ("training/test_batches.py",),
     "training/recipe.py": ("training/test_recipe.py",),
@@ -98,7 +101,7 @@ EQUIVALENT = {
     ): "so has one of exactly the rate",
     (
         "metrics/reconstruction.py",
-        "return self._pooled(weight_H, np.tile(weight_G, 2))[1:]",
+        "return self._pooled(weight_RH, np.tile(weight_RG, 2))[:, 1:]",
         "2 to 3",
     ): "weights of columns that there are none of are not looked at",
     (

@@ -100,9 +100,9 @@ def standardised(features: np.ndarray, is_test: np.ndarray, where: str) -> np.nd
     Raises:
         DataError: a test example lies so far from the training part that no float32 can say it.
     """
-    # So that squares neither overflow nor vanish.
-    largest = np.abs(features[~is_test]).max(axis=0)
-    features = features / np.where(largest > 0, largest, 1)
+    # So that squares neither overflow nor vanish; by powers of two, which round nothing.
+    _, exponents = np.frexp(np.abs(features[~is_test]).max(axis=0))
+    features = np.ldexp(features, -exponents)
     pool = features[~is_test]
     mean, std = pool.mean(axis=0), pool.std(axis=0)
     # Of equal numbers the deviation can differ from 0 by rounding.
