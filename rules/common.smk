@@ -288,10 +288,11 @@ def all_scores(wildcards):
 
 
 def order_file(wildcards):
-    """Scores that order the examples of which a block's models train on the first; often None."""
+    """What orders the examples of which a block's models train on the first, by its kind."""
     study = study_of(wildcards)
     is_prefix = study.subsets and wildcards.block in study.targets
-    return study.subsets.get("scores") if is_prefix else None
+    given = study.subsets if is_prefix else {}
+    return {kind: given[kind] for kind in ("scores", "order") if kind in given}
 
 
 def roles_data(wildcards):
@@ -302,8 +303,7 @@ def roles_data(wildcards):
 
 def roles_order(wildcards):
     """The file of an order of the examples, if roles depend on one."""
-    order = order_file(wildcards)
-    return [order] if order else []
+    return list(order_file(wildcards).values())
 
 
 def given_lists(wildcards):

@@ -1,8 +1,13 @@
 # Inputs:  results/data/{dataset}.h5, results/{study}/{dataset}/roles/{target}.h5, weights of others
 # Outputs: results/{study}/{dataset}/{architecture}/{variant}/imported/{target}.safetensors
-# Steps:   read a finished model, refuse it if it cannot be right, write it as one of ours
+# Steps:   read a finished model, refuse it if it cannot be right, write it as one of ours; compare it
+#          with the shadows that imitate it
 #
 # Foreign files are only read. A rule of its own for each kind of source.
+
+
+localrules:
+    compare_imported,
 
 
 def imported_model(wildcards):
@@ -31,3 +36,26 @@ rule import_target:
         given=imported_model,
     script:
         "../scripts/import_model.py"
+
+
+rule compare_imported:
+    """How alike finished models are to the shadows that imitate them."""
+    input:
+        training="results/{study}/tables/training_results.csv",
+    output:
+        table(
+            "imported",
+            """Finished models beside the shadows that imitate them: accuracy and loss of each, and
+            whether one more shadow would hardly be so far from the others (`unlike`). An attack is
+            as good as its shadows are alike.""",
+            of=lambda study: [{}] if study.given else [],
+            needs="finished models under imports",
+        ),
+    log:
+        "results/logs/{study}/imported.csv.log",
+    conda:
+        "../envs/shadowmill.yaml"
+    params:
+        code=code_of("compare_imported.py"),
+    script:
+        "../scripts/compare_imported.py"

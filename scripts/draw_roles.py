@@ -27,6 +27,6 @@ with job(snakemake.log[0], snakemake.input):
         seed=params.seed,
         protocol=params.protocol,
         validation=params.validation,
-        order_path=params.order,
+        **{f"{kind}_path": path for kind, path in params.order.items()},
         given=given,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shadowmill.errors import ShadowmillError
 from shadowmill.jobs import explain
-from shadowmill.tables import reconstruction, summary
+from shadowmill.tables import imported, reconstruction, summary
 from shadowmill.tables.privacy_audit import exceeded_claims
 
 folders = [Path("results") / study for study in sys.argv[1:]]
@@ -18,6 +18,8 @@ try:
             text = summary.summarise(
                 f"{tables}/training_results.csv", f"{tables}/membership_metrics.csv"
             )
+            if (tables / "imported.csv").exists():
+                text = "\n".join([text, *imported.remarks(f"{tables}/imported.csv")])
             if (tables / "privacy_audit.csv").exists():
                 text = "\n".join([text, *exceeded_claims(f"{tables}/privacy_audit.csv")])
         print(f"\n{folder.name}: {text}")

@@ -17,7 +17,7 @@ from shadowmill.roles import (
     UNUSED,
     VALIDATION,
 )
-from shadowmill.roles.order import random_order, read_scores, score_order
+from shadowmill.roles.order import random_order, read_order, read_scores, score_order
 from shadowmill.roles.splits import (
     prefix,
     shadow_half,
@@ -310,7 +310,7 @@ def test_ties_of_scores_go_by_index():
 @pytest.mark.parametrize(("size", "members"), [(1, [4]), (2, [1, 4]), (3, [1, 3, 4])])
 def test_prefixes_by_score(tmp_path, scores_path, size, members):
     models = {"target": ["prefix", 0, size]}
-    matrix = drawn(tmp_path, models, num_examples=5, order_path=scores_path)
+    matrix = drawn(tmp_path, models, num_examples=5, scores_path=scores_path)
     assert np.flatnonzero(matrix.roles_MN[0] == MEMBER).tolist() == members
     with storage.open_hdf5(tmp_path / "drawn.h5") as file:
         settings = storage.attribute(file)["settings"]
@@ -384,7 +384,7 @@ def test_unreadable_scores_are_named(tmp_path, name, complaint):
             "validation=0.1 with the protocol disjoint",
         ),
         ({"a": ["target", 0]}, {"validation": 1.0}, "validation=1.0"),
-        ({"a": ["target", 0]}, {"order_path": "scores.npy"}, "order_path=scores.npy"),
+        ({"a": ["target", 0]}, {"scores_path": "scores.npy"}, "an order, scores.npy, with"),
     ],
 )
 def test_blocks_that_make_no_sense_are_refused(tmp_path, models, settings, complaint):
@@ -397,3 +397,44 @@ def test_one_more_on_the_attackers_side_is_seen_in_the_epoch_size(tmp_path):
     # 39 examples: ⌊0.45·19⌋ = 8 for targets, ⌊0.45·20⌋ = 9 for shadows.
     assert drawn(tmp_path, {"a": ["target", 0]}, 39, protocol="disjoint").epoch_size == 8
     assert drawn(tmp_path, {"a": ["shadow", 0]}, 39, protocol="disjoint").epoch_size == 9
+
+
+def test_an_order_is_taken_as_it_is(tmp_path):
+    order = np.array([3, 0, 4, 1, 2], np.int32)
+    np.save(tmp_path / "order.npy", order)
+    for size in (1, 3):
+        models = {"target": ("prefix", 1, size)}
+        matrix = drawn(tmp_path, models, num_examples=5, order_path=tmp_path / "order.npy")
+        assert set(np.flatnonzero(matrix.roles_MN[0] == MEMBER)) == set(order[:size])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.5, 0.1, 0.2], r"an array \(3,\) of float64, but an order .* from 0 to 2 once"),
+        ([0, 1, 1], "each whole number from 0 to 2 once"),
+        ([0, 1, 2, 3], r"an array \(4,\)"),
+        (["a", "b", "c"], "under subsets.scores"),
+    ],
+)
+def test_what_is_no_order_is_refused(tmp_path, values, message):
+    np.save(tmp_path / "order.npy", np.array(values))
+    with pytest.raises(DataError, match=message):
+        read_order(tmp_path / "order.npy", 3)
+
+
+def test_a_published_permutation_is_not_taken_for_scores(tmp_path):
+    np.save(tmp_path / "sorted.npy", np.array([2, 0, 1]))
+    with pytest.raises(
+        DataError, match=r"an order of the examples, and no scores .*subsets\.order"
+    ):
+        read_scores(tmp_path / "sorted.npy", 3)
+    np.save(tmp_path / "sorted.npy", np.array([2, 0, 2]))
+    assert read_scores(tmp_path / "sorted.npy", 3).tolist() == [2, 0, 2]
+
+
+def test_a_missing_order_is_told(tmp_path):
+    with pytest.raises(DataError, match="no such file; it should hold an order"):
+        read_order(tmp_path / "order.npy", 3)
+    with pytest.raises(DataError, match=r"is read from a \.npy file"):
+        read_order(tmp_path / "order.csv", 3)

@@ -52,7 +52,7 @@ FAULTS = {
     ),
     "nothing": (
         {"imports": {"dense": {"targets": {}}}},
-        f"{PLACE}.targets: {{}} must not be empty",
+        f"{PLACE}.targets: is empty; give at",
     ),
     "no members": (
         {"imports": {"dense": {"targets": {"mine": {"file": "a.pth"}}}}},

@@ -97,6 +97,19 @@ ONE_FAULT = {
         "studies.prefixes.subsets.scores: there is no file curvature.npy. Give a .npy or .csv "
         "file with a score per example, or remove this key for a random order",
     ),
+    "an order that is not there": (
+        {"studies.prefixes.subsets.order": "sorted.npy"},
+        "studies.prefixes.subsets.order: there is no file sorted.npy. Give a .npy file with the "
+        "number of each example once, or remove this key for a random order",
+    ),
+    "two orders": (
+        {
+            "studies.prefixes.subsets.order": "results/x.npy",
+            "studies.prefixes.subsets.scores": "results/x.npy",
+        },
+        "studies.prefixes.subsets: scores and order both say which examples come first; give one "
+        "of them",
+    ),
     "scores of two data sets": (
         {
             "studies.prefixes.subsets.scores": "results/x.npy",

@@ -65,6 +65,9 @@ def test_a_finished_model_against_a_pruned_one_trained_here(tmp_path):
     assert counts.to_numpy().tolist() == [[899, 898]]
     compared = pd.read_csv(checkout.results / "small/tables/paired_differences.csv")
     assert set(compared["variant"]) == {"static-0.5"}
+    imported = pd.read_csv(checkout.results / "small/tables/imported.csv")
+    assert set(imported["variant"]) == {"dense"}
+    assert set(imported["num_members"]) == {899}
     training = pd.read_csv(checkout.results / "small/tables/training_results.csv")
     own = training[training["model"] == "target-release"].set_index("variant")
     assert own.loc["dense", "train_accuracy"] > 0.9

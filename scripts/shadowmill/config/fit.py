@@ -11,6 +11,10 @@ from shadowmill.pruning import METHODS
 from shadowmill.training import steps_per_epoch
 
 _TIMES = {"one_shot": ("epoch",), "cubic": ("every", "target_epoch")}
+_ORDERS = {
+    "scores": ".npy or .csv file with a score per example",
+    "order": ".npy file with the number of each example once",
+}
 _ALL_TIMES = {key for keys in _TIMES.values() for key in keys}
 # What a shadow validates on is a stretch of the pool less its members: of 40 examples, 20 on
 # average, and none with a chance of 2⁻⁴⁰.
@@ -168,14 +172,18 @@ def _subset_faults(
                     f"{place}.sizes[{index}]: {size} must be less than the {pool} examples of "
                     f"{dataset}"
                 )
-    scores = subsets.get("scores")
-    if scores is not None and len(datasets) > 1:
-        yield (
-            f"{place}.scores: belongs to one data set, the study has "
-            f"{len(datasets)}. Make a study of each"
-        )
-    elif scores is not None and not Path(scores).exists() and not scores.startswith("results/"):
-        yield (
-            f"{place}.scores: there is no file {scores}. Give a .npy or .csv file with a score per "
-            "example, or remove this key for a random order"
-        )
+    given = [kind for kind in ("scores", "order") if kind in subsets]
+    if len(given) > 1:
+        yield f"{place}: scores and order both say which examples come first; give one of them"
+    for kind in given:
+        path = subsets[kind]
+        if len(datasets) > 1:
+            yield (
+                f"{place}.{kind}: belongs to one data set, the study has "
+                f"{len(datasets)}. Make a study of each"
+            )
+        elif not Path(path).exists() and not path.startswith("results/"):
+            yield (
+                f"{place}.{kind}: there is no file {path}. Give a {_ORDERS[kind]}, or "
+                "remove this key for a random order"
+            )

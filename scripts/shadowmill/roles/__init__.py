@@ -28,7 +28,7 @@ import numpy as np
 from shadowmill import storage
 from shadowmill.errors import ArtefactError, ConfigError, DataError
 from shadowmill.provenance import array_digest, provenance
-from shadowmill.roles.order import random_order, read_scores, score_order
+from shadowmill.roles.order import random_order, read_order, read_scores, score_order
 from shadowmill.roles.splits import (
     MEMBER,
     NON_MEMBER,
@@ -113,6 +113,7 @@ def draw(
     *,
     protocol: str = "half",
     validation: float = 0.0,
+    scores_path: str | Path | None = None,
     order_path: str | Path | None = None,
     group_N: np.ndarray | None = None,
     given: Mapping[str, "Given"] | None = None,
@@ -130,8 +131,10 @@ def draw(
         validation: share of each model's non-members, from 0 to less than 1, that becomes
             VALIDATION, for shadows in turns. Members do not depend on it. Disjoint splits have a
             validation part of their own.
-        order_path: file for `read_scores`. Prefixes are then taken by ascending score, equal scores
-            by index; without it, of `random_order`.
+        scores_path: file for `read_scores`. Prefixes are then taken by ascending score, equal
+            scores by index.
+        order_path: file for `read_order`, of which prefixes are taken; without both, of
+            `random_order`.
         group_N: (N,) integer from 0, which examples have the same role in each model: all is drawn
             among groups then. Not for prefixes.
         given: what finished models were trained on and what they never saw, by their names. Their
@@ -149,8 +152,9 @@ def draw(
     protocol = "prefix" if prefixes.pop() else protocol
     if not 0 <= validation < 1 or (validation and protocol == "disjoint"):
         raise ValueError(f"validation={validation} with the protocol {protocol}")
-    if order_path is not None and protocol != "prefix":
-        raise ValueError(f"order_path={order_path} with the protocol {protocol}")
+    path_of_order = scores_path or order_path
+    if path_of_order is not None and protocol != "prefix":
+        raise ValueError(f"an order, {path_of_order}, with the protocol {protocol}")
     if group_N is not None and protocol == "prefix":
         raise ConfigError(
             "subsets: a training set of the first examples would cut groups that belong together. "
@@ -164,10 +168,13 @@ def draw(
     }
     if protocol == "prefix":
         order_N = random_order(num_examples, seed)
-        if order_path is not None:
-            scores_N = read_scores(order_path, num_examples)
+        if scores_path is not None:
+            scores_N = read_scores(scores_path, num_examples)
             settings["order_digest"] = array_digest(scores_N)
             order_N = score_order(scores_N)
+        elif order_path is not None:
+            order_N = read_order(order_path, num_examples)
+            settings["order_digest"] = array_digest(order_N)
         rows = [prefix(size, order_N) for _, _, size in models.values()]
     elif given:
         settings["given"] = {name: each.digest() for name, each in given.items()}

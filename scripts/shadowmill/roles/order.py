@@ -3,6 +3,8 @@
 Legend: N examples of the pool.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,48 @@ def score_order(scores_N: np.ndarray) -> np.ndarray:
     return np.argsort(scores_N, kind="stable")
 
 
+def read_order(path: str | Path, num_examples: int) -> np.ndarray:
+    """Read an order of the examples.
+
+    Args:
+        path: a .npy file with each of 0 … N − 1 once.
+        num_examples: N.
+
+    Returns:
+        (N,) int64 permutation.
+
+    Raises:
+        DataError: the file is missing, unreadable or holds something else.
+    """
+    path = Path(path)
+    if path.suffix != ".npy":
+        raise DataError(f"{path}: an order of the examples is read from a .npy file.")
+    order_N = _read(path, _read_npy, "an order of the examples")
+    if not _is_permutation(order_N, num_examples):
+        raise DataError(
+            f"{path}: an array {order_N.shape} of {order_N.dtype}, but an order of the "
+            f"{num_examples} examples of the pool has each whole number from 0 to "
+            f"{num_examples - 1} once. Numbers to sort by belong under subsets.scores."
+        )
+    return order_N.astype(np.int64)
+
+
+def _is_permutation(values_N: np.ndarray, num_examples: int) -> bool:
+    return values_N.shape == (num_examples,) and np.array_equal(
+        np.sort(values_N), np.arange(num_examples)
+    )
+
+
+def _read(path: Path, read: Callable[[Path], np.ndarray], what: str) -> np.ndarray:
+    try:
+        return read(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; it should hold {what}.") from error
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: cannot be read ({reason}). Make the file anew.") from error
+
+
 def read_scores(path: str | Path, num_examples: int) -> np.ndarray:
     """Read one score per example.
 
@@ -48,19 +92,14 @@ def read_scores(path: str | Path, num_examples: int) -> np.ndarray:
         (N,) numbers without NaN.
 
     Raises:
-        DataError: the file is missing, unreadable or of another kind, or has not exactly one score
-            for each example.
+        DataError: the file is missing, unreadable or of another kind, has not exactly one score
+            for each example, or is a permutation of them.
     """
     path = Path(path)
     if path.suffix not in (".npy", ".csv"):
         raise DataError(f"{path}: scores of examples are read from .npy or .csv files.")
-    try:
-        scores_N = _read_npy(path) if path.suffix == ".npy" else _read_csv(path, num_examples)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; it should hold a score per example.") from error
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read ({reason}). Make the file anew.") from error
+    reader = _read_npy if path.suffix == ".npy" else partial(_read_csv, num_examples=num_examples)
+    scores_N = _read(path, reader, "a score per example")
     if scores_N.dtype.kind not in "fiu":
         raise DataError(f"{path}: scores must be numbers, found {scores_N.dtype}.")
     if scores_N.shape != (num_examples,):
@@ -71,6 +110,12 @@ def read_scores(path: str | Path, num_examples: int) -> np.ndarray:
     if np.isnan(scores_N).any():
         example = int(np.isnan(scores_N).argmax())
         raise DataError(f"{path}: the score of example {example} is NaN. Give each a number.")
+    if path.suffix == ".npy" and num_examples > 1 and _is_permutation(scores_N, num_examples):
+        raise DataError(
+            f"{path}: its numbers are 0 to {num_examples - 1}, each once: an order of the "
+            "examples, and no scores to sort by. Give it under subsets.order. If it holds the "
+            "rank of each example, give numpy.argsort of it there."
+        )
     return scores_N
 
 

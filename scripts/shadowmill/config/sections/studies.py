@@ -29,7 +29,10 @@ class Subsets(Section):
     """Numbers of training examples; there is one target for each seed and size."""
     scores: PathText = None
     """Order by ascending score, read from this file (.npy of one number per example, or .csv with
-    columns example and score); without it the order is random."""
+    columns example and score)."""
+    order: PathText = None
+    """Or the order itself: a .npy file with the number of each example once. Without either the
+    order is random."""
 
 
 class Pruning(Section):
