@@ -26,6 +26,7 @@ rule import_target:
         f"{CELL}/imported/{{target}}.safetensors",
     log:
         f"{LOGS}/import-{{target}}.log",
+    priority: 3  # before hours of training, if it is refused
     conda:
         "../envs/shadowmill.yaml"
     params:

@@ -22,6 +22,9 @@ COMMANDS = [
 ]
 
 
+AUC = re.compile(r"(0\.\d+) \[")  # and its interval
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the checkout with the data of the tutorial."""
@@ -50,7 +53,7 @@ def shell(made, command, expect=0):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["photographs", "patients"])
+@pytest.mark.parametrize("name", ["photographs", "patients", "finished"])
 def test_the_page_shows_the_configuration_that_is_there(name):
     path = ROOT / f"docs/tutorial/{name}.yaml"
     shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
@@ -100,9 +103,9 @@ def test_the_answers_are_those_of_the_page(checkout):
         head, *rows = said.splitlines()
         assert head in shown
         for row in (row for row in rows if row.lstrip().startswith("dense")):
-            variant, _, auc = row.split()[:3]
+            variant, auc = row.split()[0], AUC.search(row)[1]
             (found,) = [
-                line.split()[2]
+                AUC.search(line)[1]
                 for line in shown[shown.index(head) :].splitlines()[:4]
                 if line.split()[:1] == [variant]
             ]
@@ -113,4 +116,7 @@ def test_the_answers_are_those_of_the_page(checkout):
     examples = pd.read_csv(checkout.results / "patients/tables/examples.csv")
     exposed = examples[examples["variant"] == "dense"].nsmallest(3, "rank")
     assert "P298" in set(exposed["id"])
+    imported = pd.read_csv(checkout.results / "finished/tables/imported.csv")
+    assert set(imported["num_members"]) == {644}
+    assert not imported["unlike"].any()
     assert (checkout.results / "photographs/figures/examples-photographs-mine-dense.png").exists()
