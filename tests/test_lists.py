@@ -109,14 +109,14 @@ def test_without_a_list_the_rest_of_the_training_part_was_held_out(tmp_path):
     given, covered = read_given({"mine": lists(tmp_path, members=[0, 2])}, 4, 6, None, None)
     assert given["mine"].held_out.tolist() == [1, 3]
     assert covered == 4
-    assert given["mine"].row(4).tolist() == [MEMBER, NON_MEMBER, MEMBER, NON_MEMBER]
+    assert given["mine"].row(4, None).tolist() == [MEMBER, NON_MEMBER, MEMBER, NON_MEMBER]
 
 
 def test_lists_may_reach_into_the_test_part(tmp_path):
     asked = {"mine": lists(tmp_path, members=[0, 1, 2, 3], held_out=[5])}
     given, covered = read_given(asked, 4, 6, None, None)
     assert covered == 6
-    assert given["mine"].row(6).tolist() == [MEMBER] * 4 + [UNUSED, NON_MEMBER]
+    assert given["mine"].row(6, None).tolist() == [MEMBER] * 4 + [UNUSED, NON_MEMBER]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_lists_may_reach_into_the_test_part(tmp_path):
         (
             {"members": [0, 1], "held_out": [2]},
             np.array([0, 1, 1, 2, 3, 3]),
-            "1 groups have members",
+            "1 groups are in part",
         ),
     ],
 )
@@ -141,8 +141,8 @@ def test_lists_that_do_not_go_together(tmp_path, indices, group_N, message):
 
 
 @pytest.fixture
-def pool(tmp_path):
-    """Of 100 examples, 60 are a member of one of two models or were held out of it."""
+def given(tmp_path):
+    """Two models that were trained on 30 of 100 examples each."""
     asked = {
         "one": lists(tmp_path, members=list(range(30)), held_out=list(range(40, 50))),
         "two": lists(tmp_path / "two", members=list(range(10, 40)), held_out=list(range(50, 60))),
@@ -160,40 +160,29 @@ def drawn(path, models, given, **settings):
     return roles.load(path)
 
 
-def test_shadows_draw_fair_halves_of_what_models_bring_along(tmp_path, pool):
-    keys = {f"shadow-00-{k}": ("shadow", k) for k in range(8)}
-    found = drawn(tmp_path / "roles.h5", keys, pool)
-    assert (found.roles_MN[:, 60:] == UNUSED).all()
-    assert set(np.unique(found.roles_MN[:, :60])) == {MEMBER, NON_MEMBER}
-    assert ((found.roles_MN == MEMBER).sum(axis=1) == 30).all()
-    # Each example trains one shadow of each pair.
-    assert ((found.roles_MN[::2] == MEMBER) ^ (found.roles_MN[1::2] == MEMBER))[:, :60].all()
-    assert found.epoch_size == 30
-
-
-def test_models_have_the_members_they_were_given(tmp_path, pool):
-    found = drawn(tmp_path / "roles.h5", {"target-two": ("given", "two")}, pool)
+def test_models_have_the_members_they_were_given(tmp_path, given):
+    found = drawn(tmp_path / "roles.h5", {"target-two": ("given", "two")}, given)
     expected = np.full(100, UNUSED)
     expected[10:40], expected[50:60] = MEMBER, NON_MEMBER
     np.testing.assert_array_equal(found.roles_MN, [expected])
     assert found.epoch_size == 30
 
 
-def test_targets_by_seed_are_drawn_among_the_same_examples(tmp_path, pool):
-    found = drawn(tmp_path / "roles.h5", {"target-7": ("target", 7)}, pool)
-    assert (found.roles_MN[0, :60] == MEMBER).sum() == 30
-    assert (found.roles_MN[0, 60:] == UNUSED).all()
+def test_shadows_are_those_of_a_study_without_finished_models(tmp_path, given):
+    keys = {f"shadow-00-{k}": ("shadow", k) for k in range(4)}
+    beside = drawn(tmp_path / "a.h5", keys, given)
+    alone = drawn(tmp_path / "b.h5", keys, None)
+    np.testing.assert_array_equal(beside.roles_MN, alone.roles_MN)
+    assert beside.epoch_size == alone.epoch_size == 50
 
 
-def test_groups_of_the_pool_stay_together(tmp_path):
-    group_N = np.arange(100) // 3
-    asked = {"one": lists(tmp_path, members=list(range(30)), held_out=list(range(60, 90)))}
+def test_groups_are_in_a_list_as_a_whole(tmp_path):
+    group_N = np.arange(100) // 4
+    asked = {"one": lists(tmp_path, members=list(range(32)), held_out=list(range(60, 80)))}
     given = read_given(asked, 100, 100, None, group_N)[0]
-    keys = {f"shadow-00-{k}": ("shadow", k) for k in range(2)}
-    found = drawn(tmp_path / "roles.h5", keys, given, group_N=group_N)
-    used = np.r_[0:30, 60:90]
-    for row in found.roles_MN:
-        for group in np.unique(group_N[used]):
-            assert len(set(row[used][group_N[used] == group])) == 1
-        assert (np.delete(row, used) == UNUSED).all()
-        assert 0 < (row == MEMBER).sum() < 60
+    found = drawn(tmp_path / "roles.h5", {"target-one": ("given", "one")}, given, group_N=group_N)
+    np.testing.assert_array_equal(found.roles_MN[0], given["one"].row(100, None))
+    assert (found.roles_MN[0] == MEMBER).sum() == 32
+    asked["one"] = lists(tmp_path, members=list(range(32)), held_out=list(range(61, 80)))
+    with pytest.raises(DataError, match="1 groups are in part among members or held-out"):
+        read_given(asked, 100, 100, None, group_N)

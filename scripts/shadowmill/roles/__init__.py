@@ -89,12 +89,12 @@ class Given:
         """Of both lists."""
         return array_digest(self.members) + array_digest(self.held_out)
 
-    def row(self, num_examples: int) -> np.ndarray:
-        """(N,) int8 roles."""
+    def row(self, num_examples: int, group_N: np.ndarray | None) -> np.ndarray:
+        """Roles, int8, of the examples, or of the groups, which are in one list as a whole."""
         row_N = np.full(num_examples, UNUSED, dtype=np.int8)
         row_N[self.held_out] = NON_MEMBER
         row_N[self.members] = MEMBER
-        return row_N
+        return row_N if group_N is None else row_N[np.unique(group_N, return_index=True)[1]]
 
 
 _FEWEST_GROUPS = 4
@@ -137,8 +137,7 @@ def draw(
             `random_order`.
         group_N: (N,) integer from 0, which examples have the same role in each model: all is drawn
             among groups then. Not for prefixes.
-        given: what finished models were trained on and what they never saw, by their names. Their
-            examples are then the pool: all others are drawn among them. With the protocol `half`.
+        given: what finished models were trained on and what they never saw, by their names.
 
     Raises:
         ConfigError: a prefix that is longer than the pool allows, or of groups.
@@ -176,12 +175,14 @@ def draw(
             order_N = read_order(order_path, num_examples)
             settings["order_digest"] = array_digest(order_N)
         rows = [prefix(size, order_N) for _, _, size in models.values()]
-    elif given:
-        settings["given"] = {name: each.digest() for name, each in given.items()}
-        rows = [_row_in_pool(key, num_examples, seed, given, group_N) for key in models.values()]
     else:
         kinds, units = _ROW[protocol], _units(num_examples, group_N)
-        rows = [kinds[kind](number, units, seed) for kind, number in models.values()]
+        rows = [
+            given[key].row(num_examples, group_N)
+            if kind == "given"
+            else kinds[kind](key, units, seed)
+            for kind, key in models.values()
+        ]
     roles_MN = np.stack(
         [
             with_rotating_validation(row, validation, key[1] // 2, seed)
@@ -192,35 +193,17 @@ def draw(
     )
     if group_N is not None:
         settings["groups_digest"] = array_digest(group_N)
-        roles_MN = roles_MN if given else roles_MN[:, group_N]
-    kinds = {kind for kind, *_ in models.values()}
-    epoch_size = _epoch_size("given" if "given" in kinds else protocol, roles_MN, group_N)
+        roles_MN = roles_MN[:, group_N]
+    named = [name for kind, name, *_ in models.values() if kind == "given"]
+    if named:
+        settings["given"] = {name: given[name].digest() for name in named}
+    epoch_size = _epoch_size("given" if named else protocol, roles_MN, group_N)
     storage.write_hdf5(
         path,
         {"roles": roles_MN, "models": list(models)},
         provenance(settings, time.monotonic() - start, roles_digest=array_digest(roles_MN)),
         epoch_size=epoch_size,
     )
-
-
-def _row_in_pool(
-    key: Sequence[str | int],
-    num_examples: int,
-    seed: int,
-    given: Mapping[str, Given],
-    group_N: np.ndarray | None,
-) -> np.ndarray:
-    """Roles (N,) of one model where the pool is what finished models bring along."""
-    kind, number = key
-    if kind == "given":
-        return given[number].row(num_examples)
-    parts = [part for each in given.values() for part in (each.members, each.held_out)]
-    pool_P = np.unique(np.concatenate(parts))
-    group_P = None if group_N is None else np.unique(group_N[pool_P], return_inverse=True)[1]
-    row_P = _ROW["half"][kind](number, _units(len(pool_P), group_P), seed)
-    row_N = np.full(num_examples, UNUSED, dtype=np.int8)
-    row_N[pool_P] = row_P if group_P is None else row_P[group_P]
-    return row_N
 
 
 def _units(num_examples: int, group_N: np.ndarray | None) -> int:
@@ -240,7 +223,7 @@ def _units(num_examples: int, group_N: np.ndarray | None) -> int:
 
 def _epoch_size(protocol: str, roles_MN: np.ndarray, group_N: np.ndarray | None) -> int:
     if protocol == "half":
-        return int((roles_MN[0] != UNUSED).sum()) // 2
+        return roles_MN.shape[1] // 2
     if protocol == "disjoint" and group_N is not None:  # of any size: as many as on average
         return max(1, 9 * int((roles_MN[0] != UNUSED).sum()) // 20)
     sizes = {int((row == MEMBER).sum()) for row in roles_MN}

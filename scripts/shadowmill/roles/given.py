@@ -37,7 +37,7 @@ def read_given(
 
     Raises:
         DataError: a list cannot be read, an example is in both, none is left that was held out, or
-            a group is on both sides.
+            a group is in a list in part.
     """
     given = {}
     for name, paths in lists.items():
@@ -64,6 +64,7 @@ def _check(
             f"{name}: {paths['members']} lists the whole training part. An attack is judged on "
             "examples that the model never saw: list some under held_out, say of the test part."
         )
+    parts = members, held_out
     both = np.intersect1d(members, held_out)
     if len(both):
         raise DataError(
@@ -71,9 +72,13 @@ def _check(
             f"{paths['members']} and {paths['held_out']}. An example is a member or held out."
         )
     if group_N is not None:
-        torn = np.intersect1d(group_N[members], group_N[held_out])
-        if len(torn):
+        sizes = np.bincount(group_N)
+        torn = [
+            int(np.sum((counts > 0) & (counts < sizes)))
+            for counts in (np.bincount(group_N[part], minlength=len(sizes)) for part in parts)
+        ]
+        if any(torn):
             raise DataError(
-                f"{name}: {len(torn)} groups have members and held-out examples. What belongs "
-                "together is on one side: leave the rest of these groups out of held_out."
+                f"{name}: {max(torn)} groups are in part among members or held-out examples. What "
+                "belongs together is in one list as a whole, or in none."
             )
