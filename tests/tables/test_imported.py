@@ -83,7 +83,8 @@ def test_what_a_reader_is_told(tmp_path):
     (line,) = imported.remarks(str(tmp_path / "imported.csv"))
     assert line == (
         "a (dense) has 80 members, its shadows 50; it is unlike them in train_loss (0.2 against "
-        "0.1 ± 0), test_loss (0.2 against 0.1 ± 0): another recipe, or more data"
+        "0.1 ± 0), test_loss (0.2 against 0.1 ± 0): another recipe, more data, or other "
+        "held-out examples"
     )
     like = rows(["target-a"], "target", [0.9], epochs=np.nan)
     write_csv(tmp_path / "imported.csv", imported.likeness(pd.concat([SHADOWS, like])))

@@ -178,6 +178,7 @@ class Study:
             any(variant.defense == "dp_sgd" for variant in self.variants)
             and self.compares_examples
             and not self.subsets
+            and not self.given  # what was done elsewhere is not known
             and not any(row.has_groups for row in self.datasets.values())
             and left >= required_shadows(MODE)
         )
