@@ -97,7 +97,9 @@ def remarks(imported_path: str) -> list[str]:
                 f"{row.shadow_std:.2g})"
                 for row in unlike.itertuples()
             ]
-            line += f"; it is unlike them in {', '.join(parts)}: another recipe, more data, or other "
+            line += (
+                f"; it is unlike them in {', '.join(parts)}: another recipe, more data, or other "
                 "held-out examples"
+            )
         found.append(line)
     return found
