@@ -148,6 +148,11 @@ def model_file(study, cell, name):
     return f"{CELL.format(**cell)}/{folder}/{name}.safetensors"
 
 
+def imported_model(wildcards):
+    """What the configuration says of the finished model of a job."""
+    return study_of(wildcards).imported(wildcards.variant, wildcards.target)
+
+
 def initial_models(block):
     """An input function: the dense models that a block is fine-tuned from, if it is."""
 

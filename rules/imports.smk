@@ -10,11 +10,6 @@ localrules:
     compare_imported,
 
 
-def imported_model(wildcards):
-    """What the configuration says of the finished model of a job."""
-    return study_of(wildcards).imported(wildcards.variant, wildcards.target)
-
-
 rule import_target:
     """Bring in a finished model."""
     input:

@@ -342,3 +342,17 @@ def test_orientations_that_there_are_not(tmp_path):
     exif[0x0112] = 0
     image.save(path, exif=exif)
     assert read(tmp_path).notes == ()
+
+
+def test_what_lies_beside_the_parts_is_said(tmp_path):
+    for name in ("train/a/a.png", "train/b/b.png", "valid/a/c.png", "notes/x.png"):
+        save(tmp_path / name)
+    assert read(tmp_path).notes == ("not read, beside train and test or val: notes, valid",)
+
+
+def test_a_broken_link_is_named(tmp_path):
+    for name in ("train/a/a.png", "train/b/b.png"):
+        save(tmp_path / name)
+    (tmp_path / "train/a/z.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"z\.png cannot be read as an image"):
+        read(tmp_path)

@@ -17,7 +17,7 @@ from shadowmill.data import DATASETS
 from shadowmill.data.own import IMAGE_SIZES
 from shadowmill.data.readers import Examples, check_sizes, download_archive, find, refuse_misplaced
 from shadowmill.data.readers.images import decode, suffixes, survey
-from shadowmill.errors import DataError
+from shadowmill.errors import DataError, some
 from shadowmill.large_arrays import Streamed
 
 _CHMNIST_FOLDER = "Kather_texture_2016_image_tiles_5000"
@@ -98,6 +98,10 @@ def own_images(root: Path, *, name: str, size: int, group: str | None = None) ->
             f"{len(files.passed_over)} files are no images, or in no folder of a class, and are "
             f"passed over: {counts}"
         )
+    read = {train.name, held_out.name if held_out else ""}
+    beside = sorted(path.name for path in _visible(root) if path.name not in read)
+    if beside:
+        notes.append(f"not read, beside train and test or val: {some(beside)}")
     return files.examples(
         decode(files.paths, size, name, layout),
         groups=_groups(name, files, group) if group else None,
@@ -255,5 +259,5 @@ def _below(folder: Path) -> Iterator[Path]:
     for path in _visible(folder):
         if path.is_dir():
             yield from _below(path)
-        elif path.is_file():
+        else:  # a broken link, too, which is then told
             yield path
