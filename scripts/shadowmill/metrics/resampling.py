@@ -302,7 +302,7 @@ def _statistics(of: _Ranking, found: Weights, false: Weights, fprs: Sequence[flo
     doubled_R += np.einsum("rq,rq->r", weight_RQ.take(of.tied, axis=1), beside, dtype=np.int64)
     # The first non-member that is one too many closes the list: members strictly above it
     # are found, those that tie with it are not. Where there is none, all are found.
-    allowed_FR = allowed_false_positives(np.reshape(fprs, (-1, 1)), nonmembers_R)
+    allowed_FR = allowed_false_positives(np.array(fprs)[:, None], nonmembers_R)
     closing_FR = _first_above(false[:, 1:], allowed_FR)
     above_RQ = np.hstack([above_RQ, found[:, -1:]])
     reached_FR = above_RQ[np.arange(len(found)), closing_FR]
