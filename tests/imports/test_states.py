@@ -175,3 +175,21 @@ def test_weights_that_diverged():
     state = dict(STATE) | {"head.bias": torch.tensor([0.0, float("nan"), 0.0])}
     with pytest.raises(DataError, match=r"head\.bias has entries that are no finite numbers"):
         fitted("a", state, STATE)
+
+
+def test_layers_of_other_names_are_taken_in_their_order():
+    own = {f"conv{k}.{part}": torch.zeros(3) for k in (1, 2) for part in ("weight", "bias")}
+    state = {f"x.{k}.{part}": torch.zeros(3) for k in (7, 4) for part in ("bias", "weight")}
+    with pytest.raises(DataError) as error:
+        fitted("a.pth", state, own)
+    assert str(error.value).splitlines()[1:] == [
+        "  conv1.weight 3 ← x.7.weight 3",
+        "  conv1.bias 3 ← x.7.bias 3",
+        "  conv2.weight 3 ← x.4.weight 3",
+        "  conv2.bias 3 ← x.4.bias 3",
+    ]
+
+
+def test_tensors_of_one_shape_and_other_endings_are_a_guess_too():
+    with pytest.raises(DataError, match=r"scale\.weight 3 ← gamma 3"):
+        fitted("a.pth", {"gamma": torch.zeros(3)}, {"scale.weight": torch.zeros(3)})

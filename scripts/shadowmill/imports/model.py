@@ -17,7 +17,7 @@ from shadowmill import devices, roles
 from shadowmill.architectures.structure import structure
 from shadowmill.data.store import Data
 from shadowmill.data.store import load as load_data
-from shadowmill.errors import DataError
+from shadowmill.errors import DataError, some
 from shadowmill.imports import IMPORTS_VERSION
 from shadowmill.imports.fitting import fitted
 from shadowmill.imports.states import read_state
@@ -177,5 +177,4 @@ def check_accuracy(
 
 
 def _rounded(values: np.ndarray) -> str:
-    shown = ", ".join(f"{value:.4g}" for value in values[:4])
-    return shown + (", …" if len(values) > 4 else "")
+    return some([f"{value:.4g}" for value in values])
