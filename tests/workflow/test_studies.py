@@ -171,7 +171,7 @@ OTHERS = SMALL | {
         "subsets": SMALL["studies"]["small"]
         | {
             "variants": ["dense"],
-            "subsets": {"sizes": [100, 400], "scores": "order.npy"},
+            "subsets": {"sizes": [100, 400], "order": "order.npy"},
         },
         "unaware": SMALL["studies"]["small"]
         | {
