@@ -77,6 +77,10 @@ rule roles:
         given=lambda wildcards: study_of(wildcards).given,
         # Lists that are touched redraw nothing: all would be trained again.
         lists=lambda wildcards: [file_digest(path) for path in given_lists(wildcards)],
+        # By which the lists name examples.
+        names=lambda wildcards: (
+            names_of(wildcards) if study_of(wildcards).given else None
+        ),
         examples=lambda wildcards: (
             examples_of(wildcards) if roles_data(wildcards) else None
         ),

@@ -48,6 +48,13 @@ def test_ways_to_list_the_same_examples(tmp_path, name, content, ids):
     assert found.tolist() == EXPECTED
 
 
+def test_ids_of_several_examples_are_not_guessed(tmp_path):
+    ids = np.array(["a", "b", "a", "c"])
+    with pytest.raises(DataError, match="several examples are called a, so it is not clear"):
+        read_list(written(tmp_path / "a.txt", "a\nc\n"), 4, 4, ids)
+    assert read_list(written(tmp_path / "a.txt", "b\nc\n"), 4, 4, ids).tolist() == [1, 3]
+
+
 def test_truth_values_of_the_training_part_alone(tmp_path):
     path = saved(tmp_path / "a.npy", np.array([True, False, False, True]))
     assert read_list(path, 4, 6, None).tolist() == [0, 3]

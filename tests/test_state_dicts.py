@@ -60,3 +60,10 @@ def test_a_damaged_file_is_told(tmp_path, name, content):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(ArtefactError, match=r"w\.pth: no such file of weights\. Fetch it\."):
         read_state_dict(str(tmp_path / "w.pth"), "Fetch it.")
+
+
+def test_a_pointer_to_a_file_elsewhere_is_told(tmp_path):
+    path = tmp_path / "w.pth"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n")
+    with pytest.raises(ArtefactError, match="a pointer of Git LFS, not the file itself"):
+        read_state_dict(str(path), "")

@@ -236,3 +236,11 @@ def test_hdf5_without_arrays(tmp_path, name, kind):
         assert peek(path) == (None, None)
     with pytest.raises(DataError, match=f"cannot be read .*{name} (is no array|holds)"):
         own_arrays(tmp_path, name="scans", file="scans.h5")
+
+
+@pytest.mark.parametrize("name", ["inputs", "labels", "groups"])
+def test_records_in_archives_are_refused(tmp_path, name):
+    arrays = {"inputs": BYTES, "labels": LABELS, name: np.zeros(6, [("a", "i4"), ("b", "f4")])}
+    write(tmp_path / "scans.npz", **arrays)
+    with pytest.raises(DataError, match=f"cannot be read .*{name} holds .*neither numbers nor"):
+        own_arrays(tmp_path, name="scans", file="scans.npz")

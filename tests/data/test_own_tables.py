@@ -300,3 +300,12 @@ def test_all_examples_of_the_test_part(tmp_path):
     text = lines("a,is_test,outcome", "1,1,x", "2,1,y")
     with pytest.raises(DataError, match="all examples are of the test part"):
         written(tmp_path, text, test="is_test")
+
+
+def test_a_mark_of_byte_order_and_columns_without_a_name_change_nothing(tmp_path):
+    text = "\ufeffpid,a,,outcome\n007,1,4,x\n008,2,,y\n"
+    with pytest.raises(DataError, match=r"missing .* in the columns .* \(1\)"):
+        written(tmp_path, text, id="pid")
+    examples = written(tmp_path, text.replace("2,,y", "2,5,y"), id="pid")
+    assert examples.ids.tolist() == ["007", "008"]
+    assert examples.inputs.shape == (2, 2)

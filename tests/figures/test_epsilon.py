@@ -68,6 +68,17 @@ def test_valid_epsilons_the_same_every_time(write_epsilons, tmp_path):
     check_twice(lambda outputs: curvature.plot_epsilon(path, NAMES, outputs), tmp_path)
 
 
+@pytest.mark.parametrize("adversary", ["shared", "imported"])
+def test_adversaries_that_train_as_the_targets_were_look_alike(drawn, write_epsilons, adversary):
+    for whose in ("adaptive", adversary):
+        curvature.plot_epsilon(write_epsilons(adversaries=[whose]), NAMES, [])
+    one, other = (
+        [line.get_linestyle() for panel in panels_of(figure) for line in panel.lines]
+        for figure in drawn
+    )
+    assert one == other
+
+
 def test_lines_are_pooled_values_with_their_intervals_against_epsilon(drawn, write_epsilons):
     path = write_epsilons()
     curvature.plot_epsilon(path, NAMES, [])

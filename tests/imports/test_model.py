@@ -10,7 +10,7 @@ from jobs_for_tests import PRUNING, network_of, settings_of
 from shadowmill import roles, storage
 from shadowmill.architectures import build
 from shadowmill.data.store import Data
-from shadowmill.errors import DataError
+from shadowmill.errors import DataError, ShadowmillError
 from shadowmill.imports.model import check_accuracy, import_model
 from shadowmill.provenance import file_digest
 from shadowmill.roles import Given
@@ -131,7 +131,7 @@ def test_zeros_of_a_pruned_model_are_its_masks(brought, trained):
     ],
 )
 def test_what_cannot_be_right_is_refused(brought, tmp_path, change, message):
-    with pytest.raises(DataError, match=re.escape(message)):
+    with pytest.raises(ShadowmillError, match=re.escape(message)):
         brought(**change)
     assert not (tmp_path / "target-release.safetensors").exists()
 

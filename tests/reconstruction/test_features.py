@@ -8,8 +8,6 @@ import torch
 
 from shadowmill import storage
 from shadowmill.architectures.structure import structure
-from shadowmill.data import DATASETS
-from shadowmill.data.store import load, prepare
 from shadowmill.errors import ArtefactError
 from shadowmill.provenance import array_digest
 from shadowmill.reconstruction.backbones import BACKBONES, build
@@ -17,18 +15,6 @@ from shadowmill.reconstruction.backbones.files import BackboneFile, write_backbo
 from shadowmill.reconstruction.features import extract, read_features
 
 EXECUTION = {"device": "cpu"}
-
-
-@pytest.fixture(scope="module")
-def digits_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "digits.h5"
-    prepare(DATASETS["digits"], "unused", path)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def digits(digits_path):
-    return load(digits_path)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import torch
 from checkouts import SMALL, Checkout
 
+from shadowmill import roles
 from shadowmill.data.readers.digits import digits
 
 SCORES = "results/small/digits/small_convnet/dense/scores/target-release.h5"
@@ -81,6 +82,39 @@ def test_a_finished_model_against_a_pruned_one_trained_here(tmp_path):
     assert planned == {"import_target": 1, "score_block": 1}
     np.save(checkout.folder / "members.npy", MEMBERS[1:])
     assert "train_shadows_4" in checkout.planned("small")
+
+
+@pytest.mark.slow
+def test_examples_that_exchange_their_names_exchange_their_roles(tmp_path):
+    """The list says the same, the features too: only what examples are called is another."""
+    config = copy.deepcopy(SMALL)
+    config["datasets"] = {"people": {"table": "people.csv", "label": "y", "id": "who"}}
+    model = {"file": "release.pth", "members": "members.txt"}
+    config["studies"]["small"] |= {
+        "datasets": ["people"],
+        "architectures": ["mlp"],
+        "variants": ["dense"],
+        "pruning": {},
+        "imports": {"dense": {"targets": {"release": model}}},
+    }
+    config["recipes"]["short"]["batch_size"] = 8
+    checkout = Checkout.create(tmp_path / "checkout", config)
+    (checkout.folder / "release.pth").write_bytes(b"")
+    (checkout.folder / "members.txt").write_text("\n".join(f"p{k}" for k in range(20)))
+    names = [f"p{k}" for k in range(40)]
+
+    def people():
+        rows = [f"{name},{index % 7},{index % 2}" for index, name in enumerate(names)]
+        (checkout.folder / "people.csv").write_text("\n".join(["who,a,y", *rows]) + "\n")
+
+    target = "results/small/people/roles/target-release.h5"
+    people()
+    checkout.run(target)
+    assert roles.load(checkout.folder / target).roles_MN[0, [0, 39]].tolist() == [1, 3]
+    names[0], names[39] = names[39], names[0]
+    people()
+    checkout.run(target)
+    assert roles.load(checkout.folder / target).roles_MN[0, [0, 39]].tolist() == [3, 1]
 
 
 def test_a_list_that_does_not_fit_ends_before_anything_is_trained(fresh):

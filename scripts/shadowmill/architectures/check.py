@@ -84,7 +84,7 @@ def check(
             faults += [
                 *_output_faults(network, inputs, num_classes),
                 *_random_faults(build, inputs),
-                *_gradient_faults(build(0), inputs, num_classes),
+                *_gradient_faults(build(0), inputs),
             ]
         except (Exception, SystemExit) as error:  # whatever the user's code raises
             faults.append(
@@ -189,9 +189,7 @@ def _random_faults(build: Build, inputs: Tensor) -> Iterator[str]:
             f"{some(drawn)} start otherwise each time: draw initial weights from torch's own "
             "generator, whose seed is set"
         )
-    elif not any(
-        not torch.equal(one[name], tensor) for name, tensor in build(2).state_dict().items()
-    ):
+    elif all(torch.equal(one[name], tensor) for name, tensor in build(2).state_dict().items()):
         yield (
             "its initial weights are the same for every seed, so all models would start alike: let "
             "each call build new layers, and set no seed"
@@ -205,17 +203,18 @@ def _random_faults(build: Build, inputs: Tensor) -> Iterator[str]:
             "are replaced by layers drawn from keys, and set the dropout of other layers to 0"
         )
         return
+    # With keys, dropout draws the same again. Two networks, as one may keep what it was given.
+    twins = build(0), build(0)
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  as the user's code may
-    # With keys, dropout draws the same again. Two networks, as the first may have counted calls.
-    outputs = [each(inputs) for each in (build(0), build(0))]
-    again = network(inputs), network(inputs)
+    outputs = [twin(inputs) for twin in twins]
+    again = twins[0](inputs)
     is_other = random.getstate() != states[0] or any(
         not np.array_equal(a, b)
         for a, b in zip(np.random.get_state(), states[1], strict=True)  # noqa: NPY002
     )
     if is_other or (isinstance(outputs[0], Tensor) and not torch.equal(*outputs)):
         yield "while training it draws random numbers from elsewhere than its layers of dropout"
-    elif isinstance(again[0], Tensor) and not torch.equal(*again):
+    elif isinstance(again, Tensor) and not torch.equal(again, outputs[0]):
         yield (
             "while training it gives other outputs for the same inputs each time, though it draws "
             "no random numbers: it keeps something from one forward pass to the next"
@@ -252,7 +251,7 @@ def _consumers(network: nn.Module, inputs: Tensor) -> list[str]:
     return found
 
 
-def _gradient_faults(network: nn.Module, inputs: Tensor, num_classes: int) -> Iterator[str]:
+def _gradient_faults(network: nn.Module, inputs: Tensor) -> Iterator[str]:
     outputs = network(inputs)
     if not isinstance(outputs, Tensor):
         yield (

@@ -28,6 +28,9 @@ JUDGES = {
 }
 """Models that an attack can be judged by, and how a reader is told; see `judged_by`."""
 
+ADAPTIVE = ("adaptive", "shared", "imported")
+"""What an adversary is called whose shadows are trained as the targets are said to be."""
+
 MIN_LEFT_OUT_ALONE = 32
 """With fewer shadows, each left out alone, noise has an AUC below ½ (docs/methods.md)."""
 
@@ -258,7 +261,7 @@ def _check_name(path: str, found: Mapping[str, Any]) -> None:
     """
     folder, attack = Path(path).parent.name, Path(path).stem
     says = found.get("adversary")
-    whose = "adaptive" if says in ("shared", "imported") else says
+    whose = "adaptive" if says in ADAPTIVE else says
     if found and (whose != folder or found["attack"] != attack):
         raise ArtefactError(
             f"{path}: it holds the attack {found['attack']}, {found['adversary']}. It was copied "

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from shadowmill.config.messages import unknown
+from shadowmill.imports import MODEL_SUFFIXES
 from shadowmill.roles.lists import LIST_SUFFIXES
-
-_MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 
 
 def import_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
@@ -49,7 +48,7 @@ def import_faults(key: str, study: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _file_faults(place: str, model: Mapping[str, Any]) -> Iterator[str]:
-    kinds = {"file": _MODEL_SUFFIXES, "members": LIST_SUFFIXES, "held_out": LIST_SUFFIXES}
+    kinds = {"file": MODEL_SUFFIXES, "members": LIST_SUFFIXES, "held_out": LIST_SUFFIXES}
     for part, suffixes in kinds.items():
         if part not in model:
             continue

@@ -21,6 +21,7 @@ from matplotlib.ticker import (
 
 from shadowmill.attacks import ATTACKS
 from shadowmill.attacks.curvature import log_curvature
+from shadowmill.attacks.run import ADAPTIVE
 from shadowmill.data import title_of
 from shadowmill.data.store import load as load_data
 from shadowmill.errors import ArtefactError
@@ -177,7 +178,7 @@ def plot_subset_sizes(membership_path: str, attacks: Sequence[str], outputs: Seq
         axes, settings, strict=True
     ):
         below = style.variant_title(Variant.parse(variant))
-        if adversary not in ("adaptive", "shared"):
+        if adversary not in ADAPTIVE:
             below += f" ({adversary.replace('_', '-')})"
         for panel, (metric, (quantity, chance)) in zip(row, _METRICS.items(), strict=True):
             panel.axhline(chance, **style.CHANCE)
@@ -222,6 +223,7 @@ def plot_epsilon(membership_path: str, attacks: Sequence[str], outputs: Sequence
     table = read_csv(membership_path)
     is_pooled = table["target"].str.endswith(AGGREGATES["pooled"])
     table = table[is_pooled & (table["metric"] == "auc") & table["attack"].isin(attacks)]
+    table = table.assign(adversary=table["adversary"].replace(dict.fromkeys(ADAPTIVE, "adaptive")))
     private = table[table["defense"] == "dp_sgd"]
     if private.empty:
         raise ArtefactError(

@@ -21,6 +21,7 @@ from shadowmill.errors import DataError, some
 from shadowmill.imports import IMPORTS_VERSION
 from shadowmill.imports.fitting import fitted
 from shadowmill.imports.states import read_state
+from shadowmill.memory import in_batches
 from shadowmill.provenance import IMPORTED, array_digest, digest, file_digest, provenance
 from shadowmill.pruning.masks import masks_of_zeros
 from shadowmill.roles import MEMBER, NON_MEMBER
@@ -56,7 +57,7 @@ def import_model(
     Args:
         data_path: the prepared data set.
         roles_path: its roles: what it was trained on and what it never saw.
-        file: its weights, see `imports.states.READERS`.
+        file: its weights, see `imports.states.read_state`.
         trust: whether code in a pickle may be run.
         moments: `mean` and `std` by which its inputs were normalised, images scaled to 0…1; empty
             if by those of the data set.
@@ -67,7 +68,8 @@ def import_model(
         threads: CPU threads.
 
     Raises:
-        DataError: the file is damaged or does not fit the network, its sparsity is not that of
+        ArtefactError: the file is missing or damaged.
+        DataError: it does not fit the network, its sparsity is not that of
             the variant, its accuracy is at chance, or it does worse on its members than on others.
     """
     start = time.monotonic()
@@ -119,11 +121,13 @@ def _hits(module: nn.Module, data: Data, examples: np.ndarray, device: torch.dev
     """Whether the prediction of each of some examples is its label, (n,) bool."""
     module.eval()
     normalise, hits = Normaliser(data, device), np.empty(len(examples), dtype=bool)
-    for start in range(0, len(examples), _EXAMPLES_PER_PASS):
-        rows = examples[start : start + _EXAMPLES_PER_PASS]
+
+    def batch(chosen: slice) -> None:
+        rows = examples[chosen]
         logits: Tensor = module(normalise(torch.from_numpy(data.inputs[rows]).to(device)))
-        predicted = logits.argmax(dim=-1).cpu().numpy()
-        hits[start : start + len(rows)] = predicted == data.labels[rows]
+        hits[chosen] = logits.argmax(dim=-1).cpu().numpy() == data.labels[rows]
+
+    in_batches(batch, 0, len(examples), _EXAMPLES_PER_PASS)
     return hits
 
 

@@ -113,6 +113,14 @@ def _by_id(path: str, names: list[str], ids: np.ndarray | None) -> np.ndarray:
             f"{path}: {len(unknown)} of {len(names)} ids are not in the data set: {some(unknown)}. "
             f"Ids there are such as {some(list(place)[:3])}."
         )
+    if len(place) < len(ids):
+        counts = Counter(ids.tolist())
+        unclear = [name for name in names if counts[name] > 1]
+        if unclear:
+            raise DataError(
+                f"{path}: several examples are called {some(unclear)}, so it is not clear which "
+                "one is meant. Give each an id of its own, or indices in a .npy file."
+            )
     return _checked(path, np.array([place[name] for name in names], np.int64), len(ids))
 
 

@@ -69,6 +69,8 @@ class _Archive:
             shape, is_fortran, dtype = read(file)
             if dtype.hasobject:
                 raise ValueError(f"{name} holds Python objects")
+            if dtype.kind == "V":
+                raise ValueError(f"{name} holds {dtype}, neither numbers nor text")
             yield file, Form(shape, dtype), is_fortran
 
     def form(self, name: str) -> Form:
@@ -76,6 +78,7 @@ class _Archive:
             return form
 
     def whole(self, name: str) -> np.ndarray:
+        self.form(name)  # which is refused if it is no array of numbers or text
         with self._archive.open(f"{name}.npy") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 

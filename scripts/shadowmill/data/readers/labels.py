@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shadowmill.errors import DataError
+from shadowmill.errors import DataError, some
 
-_MOST_NAMED = 5
 _LARGEST_WHOLE = 2.0**53  # up to which floating-point numbers tell whole numbers apart
 
 
@@ -79,10 +78,9 @@ def _require_trained(
     trained = np.isin(np.arange(len(known)), numbers[~is_test])
     trained |= ~np.isin(np.arange(len(known)), numbers)  # nobody is of it
     if not trained.all():
-        names = ", ".join(map(str, known[~trained][:_MOST_NAMED]))
         raise DataError(
-            f"{where}: classes without training examples: {names}. Each class of the test examples "
-            "needs some."
+            f"{where}: classes without training examples: {some(known[~trained])}. Each class of "
+            "the test examples needs some."
         )
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 256
 """A column of more different words is more likely a name than a category."""
 
-_MOST_NAMED = 5
 # What pandas takes for a missing value. In columns that name something, only nothing at all is.
 _MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
@@ -124,12 +123,13 @@ def _read_text(name: str, path: Path, as_text: Sequence[str]) -> "pd.DataFrame":
 
     separator = "\t" if path.suffix == ".tsv" else ","
     head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
-    columns = head.iloc[0].tolist()
-    twice = sorted({column for column in columns if columns.count(column) > 1})
+    written = head.iloc[0].tolist()
+    twice = sorted({column for column in written if column and written.count(column) > 1})
     if twice:
         raise DataError(
             f"{name}: {path} has two columns {twice[0]!r}. Give each column a name of its own."
         )
+    columns = pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns
     with warnings.catch_warnings():
         # Of rows with more values than there are names.
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -171,8 +171,8 @@ def _with_test_file(
     lacking = [str(column) for column in table if column not in test]
     if lacking:
         raise DataError(
-            f"datasets.{name}.test: {path} has no column {', '.join(lacking[:_MOST_NAMED])}, which "
-            "the training examples have."
+            f"datasets.{name}.test: {path} has no column {some(lacking)}, which the training "
+            "examples have."
         )
     is_test = np.arange(len(table) + len(test)) >= len(table)
     test_ids = test[id] if id else "test " + test.index.to_series().astype(str)
@@ -186,10 +186,9 @@ def _with_test_file(
 def _truths(name: str, column: "pd.Series") -> np.ndarray:
     values = set(column.unique())
     if not values <= {0, 1}:  # which True and False are, too
-        found = ", ".join(map(str, list(values)[:_MOST_NAMED]))
         raise DataError(
-            f"datasets.{name}.test: the column {column.name} has {found}, where it should say true "
-            "or false, 1 or 0. Another file would end in .csv, .tsv or .parquet."
+            f"datasets.{name}.test: the column {column.name} has {some(list(values))}, where it "
+            "should say true or false, 1 or 0. Another file would end in .csv, .tsv or .parquet."
         )
     return column.to_numpy().astype(bool)
 
@@ -297,6 +296,7 @@ def _one_hot(name: str, column: "pd.Series", is_test: np.ndarray, notes: list[st
         )
     new = np.unique(words[~np.isin(words, known)])
     if len(new):
-        shown = ", ".join(new[:_MOST_NAMED])
-        notes.append(f"column {column.name}: only test examples have {shown}, which counts as none")
+        notes.append(
+            f"column {column.name}: only test examples have {some(new)}, which counts as none"
+        )
     return (words[:, None] == known).astype(np.float32)

@@ -1,6 +1,5 @@
 """Backbones as files, and published weights to start from."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from torch import Tensor
 from shadowmill import storage
 from shadowmill.architectures.structure import check_structure
 from shadowmill.errors import ArtefactError
+from shadowmill.provenance import file_digest
 from shadowmill.reconstruction.backbones import BACKBONES, build, where_from
 from shadowmill.reconstruction.backbones.networks import FeatureNetwork
 from shadowmill.state_dicts import read_state_dict
@@ -130,5 +130,4 @@ def weights_digest(path: str | None) -> str | None:
     """Short hexadecimal digest of the content of a file, if there is one."""
     if path is None or not Path(path).exists():
         return None
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return file_digest(path)
